@@ -1,0 +1,342 @@
+"""[hal] configuration -> drivers: the only place that knows which class stands behind a port.
+
+Every port, unit address, relay and EVSE's meter is claimed once; `problems` names both owners when two want the
+same. Nothing is opened here but the simulation: links open in their tasks, meters at their first reading, and
+only the modules of what is configured are imported. Called by agent.app; the file's keys: docs/hardware.md.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from hal.bus.byte_stream import ByteStream
+from hal.drivers.board_evse import (
+    BoardEvse,
+    BoardIndicator,
+    BoardLock,
+    BoardOutput,
+    BoardSensor,
+    IoBoard,
+)
+from hal.drivers.board_link import BoardLink
+from hal.errors import OutOfRange
+from hal.ports import CardReader, EnergyMeter, EvsePorts, Hardware, MeterReading
+
+if TYPE_CHECKING:
+    from hal.bus.modbus import ModbusBus
+    from hal.bus.register_map import MeterProfile
+    from hal.bus.serial_port import LineSettings
+    from hal.sim.firmware import SimulatedBoard
+    from hal.sim.world import World
+
+SIMULATED_PORT = "sim"
+"""A meter's port that is played by the simulation, through real Modbus frames."""
+
+PARITIES: Mapping[str, Literal["N", "E", "O"]] = {"none": "N", "even": "E", "odd": "O"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimConfig:
+    """[hal.sim]"""
+
+    evses: int = 1
+    connectors_per_evse: int = 1
+    has_lock: bool = True
+    """False: a fixed cable."""
+    phases: int = 3
+    max_current_a: float = 32.0
+    meter_start_wh: float = 0.0
+    meter_resets_on_plug_in: bool = False
+    outputs: Sequence[str] = ("fan",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardConfig:
+    """[hal.board]: what the board can do it says itself; the file may only restrict."""
+
+    port: str = ""
+    baud_rate: int = 115_200
+    evses: int = 1
+    connectors_per_evse: int = 1
+    has_lock: bool = True
+    """False: the lock is not used, even if the board has one."""
+    max_current_a: float = 80.0
+    outputs: Mapping[str, int] = field(default_factory=dict)
+    """Name -> number of the board's auxiliary relay, from 0."""
+    sensors: Sequence[str] = ()
+    """Names of the board's sensors that the agent shall know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterConfig:
+    """[[hal.meters]]: one Modbus RTU meter. What is None is as the meter comes from the factory."""
+
+    evse: int
+    """0 = the station's main meter."""
+    model: str
+    """A profile of hal/drivers/meters, or the path of a .toml file."""
+    port: str
+    unit: int | None = None
+    baud_rate: int | None = None
+    parity: Literal["none", "even", "odd"] | None = None
+    stop_bits: Literal[1, 2] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalConfig:
+    """The whole of [hal]."""
+
+    driver: Literal["sim", "board"] = "sim"
+    sim: SimConfig = SimConfig()
+    board: BoardConfig = BoardConfig()
+    meters: Sequence[MeterConfig] = ()
+    host_version: str = "0"
+    """Told to the board in HELLO."""
+
+    @property
+    def evses(self) -> int:
+        return self.sim.evses if self.driver == "sim" else self.board.evses
+
+
+HalTask = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedHardware:
+    """Hardware and what keeps it alive.
+
+    The caller runs every task until the end, then awaits `close` (permissions are taken back and confirmed), then
+    cancels the tasks. Cancelling first is safe, too: the link sends its last setpoint while it goes down."""
+
+    hardware: Hardware
+    tasks: Sequence[HalTask]
+    close: Callable[[], Awaitable[None]]
+    simulation: "World | None" = None
+    simulated_board: "SimulatedBoard | None" = None
+
+
+def problems(config: HalConfig) -> list[str]:
+    """What is wrong with a configuration: unknown models, and everything that two owners want."""
+    found: list[str] = []
+    claims: dict[tuple[str, object], str] = {}
+
+    def claim(kind: str, what: object, owner: str) -> None:
+        first = claims.setdefault((kind, what), owner)
+        if first != owner:
+            found.append(f"{kind} {what} is wanted by {first} and by {owner}")
+
+    if config.driver == "board":
+        if not config.board.port:
+            found.append("the board needs a port")
+        claim("port", _canonical(config.board.port), "the board")
+        for name, number in config.board.outputs.items():
+            claim("board relay", number, f"output {name}")
+    lines: dict[str, tuple[LineSettings, str]] = {}
+    for index, meter in enumerate(config.meters, start=1):
+        owner = f"meter {index} ({meter.model})"
+        if not 0 <= meter.evse <= config.evses:
+            found.append(f"{owner}: there is no EVSE {meter.evse}")
+        if meter.port == SIMULATED_PORT and config.driver != "sim":
+            found.append(f"{owner}: port {SIMULATED_PORT!r} needs the sim driver")
+        try:
+            profile = _profile(meter)
+        except OutOfRange as error:
+            found.append(f"{owner}: {error}")
+            continue
+        port = _canonical(meter.port)
+        unit = _unit(meter, profile)
+        if not 1 <= unit <= 247:
+            found.append(f"{owner}: unit {unit} is not in 1..247")
+        if claims.get(("port", port)) == "the board":
+            found.append(f"port {port} is wanted by the board and by {owner}")
+        claim(
+            "the meter's place of EVSE" if meter.evse else "the place of the main meter, EVSE",
+            meter.evse,
+            owner,
+        )
+        claim(f"on port {port}, unit", unit, owner)
+        settings, first = lines.setdefault(port, (_line_settings(meter, profile), owner))
+        if settings != _line_settings(meter, profile):
+            found.append(f"port {port}: {first} and {owner} want different line settings")
+    return found
+
+
+def open_hardware(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHardware:
+    """Build every driver. Raises OutOfRange with all `problems`, one a line."""
+    found = problems(config)
+    if found:
+        raise OutOfRange("\n".join(found))
+    return _open_simulation(config, loop) if config.driver == "sim" else _open_board(config, loop)
+
+
+def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHardware:
+    from hal.sim.firmware import SimulatedBoard
+    from hal.sim.meter import SimulatedMeter
+    from hal.sim.reader import SimulatedReader
+    from hal.sim.world import World
+
+    sim = config.sim
+    try:
+        world = World(
+            evses=sim.evses,
+            connectors_per_evse=sim.connectors_per_evse,
+            has_lock=sim.has_lock,
+            phases=sim.phases,
+            meter_start_wh=sim.meter_start_wh,
+            meter_resets_on_plug_in=sim.meter_resets_on_plug_in,
+            loop=loop,
+        )
+    except ValueError as error:
+        raise OutOfRange(f"[hal.sim] {error}") from error
+    board = SimulatedBoard(world, outputs=tuple(sim.outputs), max_current_a=sim.max_current_a)
+    link = BoardLink(board.line, config.host_version)
+    meters: dict[int, EnergyMeter] = {0: SimulatedMeter(world.main_meter_reading, "SIM-0")}
+    for evse_id, evse in world.evses.items():
+        meters[evse_id] = SimulatedMeter(evse.meter_reading, f"SIM-{evse_id}")
+    buses, on_modbus = _open_meters(config, world)
+    meters.update(on_modbus)
+    built = BoardConfig(
+        evses=sim.evses,
+        connectors_per_evse=sim.connectors_per_evse,
+        has_lock=sim.has_lock,
+        max_current_a=sim.max_current_a,
+        outputs={name: number for number, name in enumerate(sim.outputs)},
+        sensors=tuple(board.sensors),
+    )
+
+    async def close() -> None:
+        await link.shut_down()
+        _close_all(buses)
+        board.close()
+        world.close()
+
+    return OpenedHardware(
+        hardware=_ports(built, link, meters, (SimulatedReader(world),), loop),
+        tasks=(("board link", link.run),),
+        close=close,
+        simulation=world,
+        simulated_board=board,
+    )
+
+
+def _open_board(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHardware:
+    from hal.bus.serial_port import LineSettings, SerialPort
+
+    stream = SerialPort(config.board.port, LineSettings(config.board.baud_rate))
+    link = BoardLink(stream, config.host_version)
+    buses, meters = _open_meters(config, None)
+
+    async def close() -> None:
+        await link.shut_down()
+        _close_all(buses)
+        stream.close()
+
+    return OpenedHardware(
+        hardware=_ports(config.board, link, meters, (), loop),
+        tasks=(("board link", link.run),),
+        close=close,
+    )
+
+
+def _ports(
+    config: BoardConfig,
+    link: BoardLink,
+    meters: Mapping[int, EnergyMeter],
+    readers: Sequence[CardReader],
+    loop: asyncio.AbstractEventLoop,
+) -> Hardware:
+    board = IoBoard(link)
+    evses = {
+        evse_id: EvsePorts(
+            evse=BoardEvse(link, evse_id, config.max_current_a, loop.time()),
+            connectors=config.connectors_per_evse,
+            meter=meters.get(evse_id),
+            lock=BoardLock(link, evse_id) if config.has_lock else None,
+            indicator=BoardIndicator(link, evse_id),
+        )
+        for evse_id in range(1, config.evses + 1)
+    }
+    return Hardware(
+        evses=evses,
+        main_meter=meters.get(0),
+        outputs={name: BoardOutput(link, name, number) for name, number in config.outputs.items()},
+        sensors={name: BoardSensor(board, name) for name in config.sensors},
+        readers=readers,
+        board=board,
+    )
+
+
+# ---- meters
+
+
+def _open_meters(
+    config: HalConfig, world: "World | None"
+) -> "tuple[list[ModbusBus], dict[int, EnergyMeter]]":
+    if not config.meters:
+        return [], {}
+    from hal.bus.modbus import ModbusBus
+    from hal.drivers.modbus_meter import ModbusMeter
+
+    buses: dict[str, ModbusBus] = {}
+    meters: dict[int, EnergyMeter] = {}
+    for meter in config.meters:
+        profile = _profile(meter)
+        port = _canonical(meter.port)
+        if port not in buses:
+            settings = _line_settings(meter, profile)
+            buses[port] = ModbusBus(_meter_stream(config, meter.port, settings, world), settings)
+        meters[meter.evse] = ModbusMeter(buses[port], profile, _unit(meter, profile))
+    return list(buses.values()), meters
+
+
+def _meter_stream(
+    config: HalConfig, port: str, settings: "LineSettings", world: "World | None"
+) -> ByteStream:
+    if port != SIMULATED_PORT or world is None:
+        from hal.bus.serial_port import SerialPort
+
+        return SerialPort(port, settings)
+    from hal.sim.modbus_meters import ModbusMeterLine, ModbusMeters, PlayedMeter
+
+    played: dict[int, PlayedMeter] = {}
+    for meter in config.meters:
+        if meter.port == SIMULATED_PORT:
+            profile = _profile(meter)
+            take: Callable[[], MeterReading] = (
+                world.evse(meter.evse).meter_reading if meter.evse else world.main_meter_reading
+            )
+            played[_unit(meter, profile)] = PlayedMeter(profile, take, f"{1000 + meter.evse}")
+    return ModbusMeterLine(ModbusMeters(played))
+
+
+def _profile(meter: MeterConfig) -> "MeterProfile":
+    from hal.drivers.modbus_meter import load_profile
+
+    return load_profile(meter.model)
+
+
+def _unit(meter: MeterConfig, profile: "MeterProfile") -> int:
+    return profile.unit if meter.unit is None else meter.unit
+
+
+def _line_settings(meter: MeterConfig, profile: "MeterProfile") -> "LineSettings":
+    from hal.bus.serial_port import LineSettings
+
+    line = profile.line
+    return LineSettings(
+        baudrate=meter.baud_rate or line.baudrate,
+        parity=PARITIES[meter.parity] if meter.parity else line.parity,
+        stopbits=meter.stop_bits or line.stopbits,
+    )
+
+
+def _canonical(port: str) -> str:
+    """The device behind a name, so that /dev/serial/by-id/... and /dev/ttyUSB0 are seen to be one port."""
+    return os.path.realpath(port) if port.startswith("/") else port
+
+
+def _close_all(buses: "Sequence[ModbusBus]") -> None:
+    for bus in buses:
+        bus.close()

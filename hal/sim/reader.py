@@ -1,0 +1,26 @@
+"""The simulated card reader: every tap of the simulated world, as a `CardReader`.
+
+A tap may be meant for certain EVSEs only, as if each had its own reader; `evse_ids` says for which, while the
+listeners are called. Built by hal.factory.
+"""
+
+from collections.abc import Callable, Sequence
+
+from hal.sim.world import World
+
+
+class SimulatedReader:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._evse_ids: tuple[int, ...] = ()
+
+    @property
+    def evse_ids(self) -> Sequence[int]:
+        return self._evse_ids
+
+    def subscribe(self, listener: Callable[[str, str], None]) -> Callable[[], None]:
+        def on_tap(uid: str, token_type: str, evse_ids: tuple[int, ...]) -> None:
+            self._evse_ids = evse_ids
+            listener(uid, token_type)
+
+        return self._world.subscribe_taps(on_tap)

