@@ -1,0 +1,1 @@
+"""What a charge point is. No OCPP version, no JSON, no SQL, no sockets."""

@@ -1,0 +1,208 @@
+"""What the parts of the station share: ports, settings, runners, faults of the station, and the way facts go out.
+
+One owner: `station.py` builds it. The parts (`evse_runner.py`, `bookkeeping.py`, `sampling.py`,
+`identification.py`, `execution.py`) meet here instead of knowing each other's insides. It decides nothing.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from itertools import count
+from typing import TYPE_CHECKING
+
+from agent.charging.availability import STATION, STORE_FAULT, Place, is_operative
+from agent.charging.facts import (
+    AvailabilityChanged,
+    DurableFact,
+    EvseChanged,
+    Fact,
+    FaultCleared,
+    FaultRaised,
+)
+from agent.charging.ids import EvseId, ResetKind
+from agent.charging.ports import (
+    AuditLog,
+    Authorizer,
+    AvailabilityStore,
+    Clock,
+    Journal,
+    TokenStore,
+    VendorCommands,
+)
+from agent.charging.remote_control import StationState
+from agent.charging.session_values import Policy
+from agent.charging.settings import Settings
+from agent.charging.snapshot import ActiveFault
+from agent.errors import StoreError
+from agent.supervisor import Restart, Supervisor
+from hal.ports import Hardware
+
+if TYPE_CHECKING:
+    from agent.charging.evse_runner import EvseRunner
+    from agent.charging.identification import Identification
+    from agent.charging.sampling import Sampling
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[Fact], None]
+
+
+class StationCore:
+    identification: "Identification"
+    sampling: "Sampling"
+
+    def __init__(
+        self,
+        *,
+        hardware: Hardware,
+        settings: Settings,
+        journal: Journal,
+        availability: AvailabilityStore,
+        tokens: TokenStore,
+        authorizer: Authorizer,
+        vendor: VendorCommands | None,
+        clock: Clock,
+        on_reset: Callable[[ResetKind], None],
+        audit: AuditLog,
+    ) -> None:
+        self.hardware = hardware
+        self.settings = settings
+        self.journal = journal
+        self.availability = availability
+        self.tokens = tokens
+        self.authorizer = authorizer
+        self.vendor = vendor
+        self.clock = clock
+        self.on_reset = on_reset
+        self.audit = audit
+        self.supervisor = Supervisor()
+        self.runners: dict[EvseId, EvseRunner] = {}
+        self.wanted: dict[Place, bool] = {}
+        """Availability as last asked for: what is on disk."""
+        self.in_force: dict[Place, bool] = {}
+        """Availability as it is: what waits for a transaction is not in it yet."""
+        self.faults: dict[str, ActiveFault] = {}
+        self.is_resetting = False
+        self.is_online = False
+        self.changed_at = clock.now()
+        self._listeners: list[Listener] = []
+        self._policy: Policy | None = None
+        self._short_tasks: set[str] = set()
+        settings.subscribe(self._on_setting)
+
+    # --- facts -----------------------------------------------------------------------------------------
+
+    def publish(self, fact: Fact) -> None:
+        """Tell all listeners, in order. One that raises is logged; the others still hear the fact."""
+        for listener in tuple(self._listeners):
+            try:
+                listener(fact)
+            except Exception:
+                log.exception("a listener failed on %s", type(fact).__name__)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def record(self, fact: DurableFact) -> None:
+        """Commit one fact. Raises StoreError, which is a fault of the station until a commit succeeds again."""
+        try:
+            await self.journal.record(fact)
+        except StoreError as error:
+            self.store_failed(error)
+            raise
+        self.store_worked()
+
+    def store_failed(self, error: StoreError) -> None:
+        self.raise_fault(STORE_FAULT, str(error))
+
+    def store_worked(self) -> None:
+        self.clear_fault(STORE_FAULT)
+
+    # --- tasks -----------------------------------------------------------------------------------------
+
+    def start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        """A task that ends by itself; a crash is logged. When one of that name runs already, a second one runs too."""
+        numbered = next(each for each in (f"{name} #{n}" for n in count()) if each not in self._short_tasks)
+
+        async def run() -> None:
+            try:
+                await body()
+            finally:
+                self._short_tasks.discard(numbered)
+
+        self._short_tasks.add(numbered)
+        self.supervisor.start(numbered, run, Restart.NEVER)
+
+    # --- the station as a whole ------------------------------------------------------------------------
+
+    @property
+    def state(self) -> StationState:
+        return StationState(self.is_resetting, self.clock.is_trusted)
+
+    @property
+    def policy(self) -> Policy:
+        if self._policy is None:
+            settings = self.settings
+            self._policy = Policy(
+                connection_timeout_s=settings.integer("connection_timeout_s"),
+                stop_on_ev_disconnect=settings.flag("stop_on_ev_side_disconnect"),
+                unlock_on_ev_disconnect=settings.flag("unlock_on_ev_side_disconnect"),
+                stop_on_invalid_id=settings.flag("stop_on_invalid_id"),
+                max_energy_on_invalid_id_wh=settings.integer("max_energy_on_invalid_id_wh"),
+                start_points=settings.listed("tx_start_point"),
+                stop_points=settings.listed("tx_stop_point"),
+            )
+        return self._policy
+
+    def forget_policy(self) -> None:
+        """The settings may have changed."""
+        self._policy = None
+
+    def _on_setting(self, _name: str, _value: str) -> None:
+        self.forget_policy()
+
+    def raise_fault(self, code: str, detail: str = "") -> None:
+        """A fault of the station itself, not of an EVSE."""
+        if code in self.faults:
+            return
+        at = self._touch()
+        log.error("fault %s of the station: %s", code, detail)
+        self.faults[code] = ActiveFault(code, at, detail, stops_charging=True)
+        self.publish(FaultRaised(0, code, at, detail))
+
+    def clear_fault(self, code: str) -> None:
+        if self.faults.pop(code, None) is not None:
+            self.publish(FaultCleared(0, code, self._touch()))
+
+    def _touch(self) -> datetime:
+        self.changed_at = self.clock.now()
+        return self.changed_at
+
+    # --- availability ----------------------------------------------------------------------------------
+
+    def may_be_used(self, evse_id: EvseId, connector_id: int) -> bool:
+        return is_operative(self.in_force, evse_id, connector_id)
+
+    def put_in_force(self, *places: Place) -> None:
+        """What is wanted of these places holds from now on."""
+        for place in places:
+            wanted = self.wanted.get(place, True)
+            if self.in_force.get(place, True) != wanted:
+                self.in_force[place] = wanted
+                self.publish(AvailabilityChanged(*place, is_operative=wanted, at=self.clock.now()))
+        if STATION in places:
+            self.publish(EvseChanged(0, self._touch()))
+        touched = set(self.runners) if STATION in places else {evse_id for evse_id, _ in places}
+        for evse_id in sorted(touched & set(self.runners)):
+            self.runners[evse_id].refresh_operative()
+
+    def put_waiting_in_force(self, evse_id: EvseId) -> None:
+        """The transaction that a change of availability waited for has ended (R16-186)."""
+        waiting = [
+            place
+            for place, wanted in self.wanted.items()
+            if place[0] == evse_id and self.in_force.get(place, True) != wanted
+        ]
+        self.put_in_force(*waiting)
+        self.runners[evse_id].refresh_operative()

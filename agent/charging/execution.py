@@ -1,0 +1,297 @@
+"""Requests carried out: what the CSMS, vendor code or the local API asks of the station.
+
+Each request has one method and one result; a legal no is a result. What a request starts in the background (a reset, a
+token check) has an owner in the supervisor. Rules are in the rooms; this is the shell around them.
+OCPP 1.6 5.1-5.18 (R16-107, R16-170 to R16-198, R16-281 to R16-286, R16-305 to R16-309).
+"""
+
+import asyncio
+import logging
+from datetime import datetime
+from functools import partial
+from typing import assert_never
+
+from agent.charging import events, requests
+from agent.charging.availability import RESET_FAULT, places_of
+from agent.charging.core import StationCore
+from agent.charging.evse_runner import EvseRunner
+from agent.charging.facts import MeterSampled, Sample
+from agent.charging.ids import EvseId, ReadingContext, ResetKind, StopReason, TriggerReason
+from agent.charging.measurands import INLET
+from agent.charging.metering import register_wh, take_sample
+from agent.charging.remote_control import choose_for_start, start_obstacle
+from agent.charging.requests import (
+    Answer,
+    Request,
+    Result,
+    TransferResult,
+    TransferStatus,
+    UnlockVerdict,
+    Verdict,
+)
+from agent.errors import StoreError
+from hal.errors import HalError
+from hal.ports import MeterReading
+
+log = logging.getLogger(__name__)
+
+RESPONSE_S = 0.2
+"""Time for the answer to a Reset to leave before anything else happens (R16-192)."""
+VENDOR_LIMIT_S = 20.0
+"""How long vendor commands may take in all; their own, shorter limit is theirs. Central systems wait 30 s and more."""
+UNLOCK_WAIT_S = 20.0
+SOFT_RESET_WAIT_S = 30.0
+HARD_RESET_WAIT_S = 5.0
+"""How long transactions may take to end. What is not on disk by then is found open after the restart."""
+RESET_RETRY_S = 5.0
+
+ACCEPTED = Answer(Verdict.ACCEPTED)
+
+
+class Execution:
+    def __init__(self, core: StationCore) -> None:
+        self._core = core
+
+    async def execute(self, request: Request) -> Result:
+        match request:
+            case requests.RequestStart():
+                return self._start(request)
+            case requests.RequestStop():
+                return self._stop(request)
+            case requests.UnlockConnector():
+                return await self._unlock(request)
+            case requests.ChangeAvailability():
+                return await self._change_availability(request)
+            case requests.ResetStation():
+                return self._reset(request)
+            case requests.ChangeSetting():
+                return await self._core.settings.change(request.name, request.value)
+            case requests.ClearCache():
+                return await self._clear_cache()
+            case requests.SampleMeters():
+                return await self._sample_meters(request)
+            case requests.PresentToken():
+                self._core.identification.present(request.id_token, request.evse_ids)
+                return ACCEPTED
+            case requests.TransferData():
+                return await self._transfer(request)
+            case _:
+                assert_never(request)
+
+    # --- start and stop --------------------------------------------------------------------------------
+
+    def _start(self, request: requests.RequestStart) -> Answer:
+        """Accepted: the station will try (R16-170). Authorized like a local token if the setting says so (R16-171)."""
+        sessions = {evse_id: runner.session for evse_id, runner in self._core.runners.items()}
+        evse_id = request.evse_id
+        if evse_id is None:
+            evse_id = choose_for_start(sessions, self._core.state)
+            if evse_id is None:
+                return Answer(Verdict.REJECTED, "no EVSE is free")
+        runner = self._core.runners.get(evse_id)
+        if runner is None or not 1 <= (request.connector_id or 1) <= runner.ports.connectors:
+            return Answer(Verdict.REJECTED, "no such EVSE or connector")
+        obstacle = start_obstacle(runner.session, self._core.state)
+        if obstacle is None and not self._is_connector_usable(runner, request.connector_id):
+            obstacle = "inoperative"
+        if obstacle is not None:
+            return Answer(Verdict.REJECTED, obstacle)
+        runner.may_move_to = (
+            frozenset(self._core.runners) - {evse_id} if request.evse_id is None else frozenset()
+        )
+        if self._core.settings.flag("authorize_remote_start"):
+            runner.hear(
+                events.TokenOffered(
+                    request.id_token,
+                    TriggerReason.REMOTE_START,
+                    request.connector_id,
+                    request.remote_start_id,
+                )
+            )
+        else:
+            runner.hear(
+                events.TokenVerified(
+                    request.id_token,
+                    None,
+                    TriggerReason.REMOTE_START,
+                    request.connector_id,
+                    request.remote_start_id,
+                )
+            )
+        return ACCEPTED
+
+    def _is_connector_usable(self, runner: EvseRunner, connector_id: int | None) -> bool:
+        """A cable that is in decides; another connector of the same EVSE cannot be started then."""
+        if connector_id is None:
+            return True
+        session = runner.session
+        if session.plugged and session.connector_id != connector_id:
+            return False
+        return self._core.may_be_used(runner.evse_id, connector_id)
+
+    def _stop(self, request: requests.RequestStop) -> Answer:
+        for runner in self._core.runners.values():
+            book = runner.books.book
+            if book is not None and book.started.transaction_id == request.transaction_id:
+                runner.hear(events.StopRequested(StopReason.REMOTE, TriggerReason.REMOTE_STOP))
+                return ACCEPTED
+        return Answer(Verdict.REJECTED, "no such transaction")
+
+    # --- unlock ----------------------------------------------------------------------------------------
+
+    async def _unlock(self, request: requests.UnlockConnector) -> UnlockVerdict:
+        """End the transaction first if asked, then unlock the cable (R16-182, R16-183)."""
+        runner = self._core.runners.get(request.evse_id)
+        if runner is None or not 1 <= request.connector_id <= runner.ports.connectors:
+            return UnlockVerdict.UNKNOWN_CONNECTOR
+        lock = runner.ports.lock
+        if lock is None:
+            return UnlockVerdict.NOT_SUPPORTED
+        is_in_use = runner.session.has_transaction and runner.session.connector_id == request.connector_id
+        if is_in_use:
+            if not request.stop_transaction:
+                return UnlockVerdict.ONGOING_TRANSACTION
+            runner.hear(events.StopRequested(StopReason.UNLOCK_COMMAND, TriggerReason.UNLOCK_COMMAND))
+            await runner.wait_until_closed(UNLOCK_WAIT_S)
+        runner.hear(events.CableReleased())
+        try:
+            is_open = await lock.unlock()
+        except HalError as error:
+            log.warning("EVSE %d: unlock: %s", request.evse_id, error)
+            is_open = False
+        return UnlockVerdict.UNLOCKED if is_open else UnlockVerdict.UNLOCK_FAILED
+
+    # --- availability and reset ------------------------------------------------------------------------
+
+    async def _change_availability(self, request: requests.ChangeAvailability) -> Answer:
+        """On disk at once, in force when no transaction runs there (R16-185 to R16-191)."""
+        core = self._core
+        connectors = {evse_id: runner.ports.connectors for evse_id, runner in core.runners.items()}
+        places = places_of((request.evse_id, request.connector_id), connectors)
+        if places is None:
+            return Answer(Verdict.REJECTED, "no such EVSE or connector")
+        changes = dict.fromkeys(places, request.operative)
+        if any(core.wanted.get(place, True) != request.operative for place in places):
+            try:
+                await core.availability.save(changes)
+            except StoreError as error:
+                core.store_failed(error)
+                return Answer(Verdict.REJECTED, "not stored")
+            core.wanted.update(changes)
+        busy = {evse_id for evse_id, runner in core.runners.items() if runner.session.has_transaction}
+        core.put_in_force(*(place for place in places if place[0] not in busy))
+        waits = any(
+            place[0] in busy and core.in_force.get(place, True) != request.operative for place in places
+        )
+        return Answer(Verdict.SCHEDULED, "a transaction runs") if waits else ACCEPTED
+
+    def _reset(self, request: requests.ResetStation) -> Answer:
+        core = self._core
+        if core.is_resetting:
+            return Answer(Verdict.REJECTED, "a reset is under way")
+        is_busy = any(runner.session.has_transaction for runner in core.runners.values())
+        waits = request.kind is ResetKind.ON_IDLE and is_busy
+        core.is_resetting = True
+        core.start_task("reset", partial(self._run_reset, request.kind))
+        return Answer(Verdict.SCHEDULED, "a transaction runs") if waits else ACCEPTED
+
+    async def _run_reset(self, kind: ResetKind) -> None:
+        """Soft: stop gracefully; hard: open at once and keep what can be kept (R16-193 to R16-195)."""
+        core = self._core
+        await asyncio.sleep(RESPONSE_S)
+        if kind is ResetKind.ON_IDLE:
+            for runner in core.runners.values():
+                await runner.wait_until(partial(_is_without_transaction, runner), None)
+        is_hard = kind is ResetKind.HARD
+        reason = StopReason.HARD_RESET if is_hard else StopReason.SOFT_RESET
+        for runner in core.runners.values():
+            if is_hard:
+                runner.is_hurried = True
+                runner.shut()
+            runner.hear(events.StopRequested(reason, TriggerReason.RESET_COMMAND))
+        limit_s = HARD_RESET_WAIT_S if is_hard else SOFT_RESET_WAIT_S
+        await asyncio.gather(*(runner.wait_until_closed(limit_s) for runner in core.runners.values()))
+        await self._call_reset(kind)
+
+    async def _call_reset(self, kind: ResetKind) -> None:
+        """R16-197: tried again ResetRetries times, then a fault."""
+        core = self._core
+        for attempt in range(core.settings.integer("reset_retries") + 1):
+            if attempt:
+                await asyncio.sleep(RESET_RETRY_S)
+            try:
+                core.on_reset(kind)
+            except (OSError, RuntimeError) as error:
+                log.error("the reset failed: %s", error)
+            else:
+                return
+        core.is_resetting = False
+        core.raise_fault(RESET_FAULT, "the station could not be reset")
+
+    # --- small things ----------------------------------------------------------------------------------
+
+    async def _clear_cache(self) -> Answer:
+        """R16-107; without a cache in use there is nothing to clear."""
+        if not self._core.settings.flag("authorization_cache_enabled"):
+            return Answer(Verdict.REJECTED, "the authorization cache is switched off")
+        try:
+            await self._core.tokens.clear()
+        except StoreError as error:
+            self._core.store_failed(error)
+            return Answer(Verdict.REJECTED, "not stored")
+        return ACCEPTED
+
+    async def _transfer(self, request: requests.TransferData) -> TransferResult:
+        """To the vendor commands, bounded in time whatever they do. Raises RuntimeError when a handler crashed."""
+        vendor = self._core.vendor
+        if vendor is None:
+            return TransferResult(TransferStatus.UNKNOWN_VENDOR_ID)
+        try:
+            async with asyncio.timeout(VENDOR_LIMIT_S):
+                return await vendor.execute(request)
+        except TimeoutError:
+            log.error("vendor %s: %s took too long", request.vendor_id, request.message_id)
+            return TransferResult(TransferStatus.REJECTED, reason="the handler took too long")
+
+    # --- meters ----------------------------------------------------------------------------------------
+
+    async def _sample_meters(self, request: requests.SampleMeters) -> tuple[MeterSampled, ...] | None:
+        """Every reading is taken now, all meters at once; one that is silent makes the whole result None (R16-286)."""
+        taken = await asyncio.gather(
+            *(self._sample(evse_id, request) for evse_id in dict.fromkeys(request.evse_ids))
+        )
+        sampled = tuple(each for each in taken if each is not None)
+        return sampled if len(sampled) == len(taken) else None
+
+    async def _sample(self, evse_id: EvseId, request: requests.SampleMeters) -> MeterSampled | None:
+        if evse_id == 0:
+            main_meter = self._core.sampling.main_meter
+            reading = None if main_meter is None else await main_meter.read(request.timeout_s)
+            if reading is None:
+                return None
+            at = self._core.clock.now()
+            values = take_sample(request.measurands, reading, at, request.context, None, place=INLET)
+            return MeterSampled(0, 0, None, values)
+        runner = self._core.runners[evse_id]
+        reading = None if runner.meter is None else await runner.meter.read(request.timeout_s)
+        if reading is None:
+            return None
+        return self._sample_of(runner, reading, request, self._core.clock.now())
+
+    def _sample_of(
+        self, runner: EvseRunner, reading: MeterReading, request: requests.SampleMeters, at: datetime
+    ) -> MeterSampled:
+        """Of a running transaction it names it, and its register never lies below that of the book (R16-152)."""
+        runner.books.enter(reading)
+        book = runner.books.book
+        register = register_wh(reading) if book is None else book.register_wh
+        context: ReadingContext = request.context
+        sample: Sample = take_sample(
+            request.measurands, reading, at, context, runner.offer(reading), register
+        )
+        transaction_id = None if book is None else book.started.transaction_id
+        return MeterSampled(runner.evse_id, runner.session.connector_id, transaction_id, sample)
+
+
+def _is_without_transaction(runner: EvseRunner) -> bool:
+    return not runner.session.has_transaction

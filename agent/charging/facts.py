@@ -1,0 +1,245 @@
+"""What happened, frozen and free of any OCPP version.
+
+The station publishes facts in the order in which they happened. Those of `DURABLE_FACTS` are committed to the
+journal (with their outbox row) before anything is sent; all others are current or nothing. Times are aware UTC.
+Energy is the raw register of the meter in Wh, never rebased (R16-159).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from agent.charging.ids import (
+    BootReason,
+    ChargingState,
+    ConnectorId,
+    EvseId,
+    IdToken,
+    ReadingContext,
+    StopReason,
+    TransactionId,
+    TriggerReason,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SampledValue:
+    """One value of one measurand. `measurand`, `phase`, `location` and `unit` are names of `measurands.py`.
+
+    `value` is in `unit`; phase None = total or not phase-related."""
+
+    measurand: str
+    value: float
+    unit: str
+    phase: str | None = None
+    location: str = "Outlet"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All values of one instant."""
+
+    at: datetime
+    context: ReadingContext
+    values: tuple[SampledValue, ...]
+
+
+# --- transaction facts: durable, numbered per transaction ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStarted:
+    transaction_id: TransactionId
+    evse_id: EvseId
+    connector_id: ConnectorId
+    at: datetime
+    seq_no: int
+    id_token: IdToken | None
+    meter_start_wh: int
+    trigger: TriggerReason
+    offline: bool
+    reservation_id: int | None = None
+    remote_start_id: int | None = None
+    sample: Sample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionUpdated:
+    """A change within a transaction that 2.x reports and 1.6 does not (it has StatusNotification for it)."""
+
+    transaction_id: TransactionId
+    evse_id: EvseId
+    connector_id: ConnectorId
+    at: datetime
+    seq_no: int
+    trigger: TriggerReason
+    charging_state: ChargingState
+    offline: bool
+    id_token: IdToken | None = None
+    sample: Sample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionMetered:
+    """A periodic or clock-aligned sample taken during a transaction. Triggered readings are `MeterSampled`."""
+
+    transaction_id: TransactionId
+    evse_id: EvseId
+    connector_id: ConnectorId
+    at: datetime
+    seq_no: int
+    charging_state: ChargingState
+    offline: bool
+    sample: Sample
+    register_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStopped:
+    transaction_id: TransactionId
+    evse_id: EvseId
+    connector_id: ConnectorId
+    at: datetime
+    seq_no: int
+    id_token: IdToken | None
+    """The token that stopped it (or that started it, when the station stopped by itself); None: unknown."""
+    meter_stop_wh: int
+    reason: StopReason
+    trigger: TriggerReason
+    offline: bool
+    samples: tuple[Sample, ...] = ()
+    """What StopTxnSampledData and StopTxnAlignedData ask for, Transaction.Begin and .End included; may be empty."""
+
+
+TransactionFact: TypeAlias = TransactionStarted | TransactionUpdated | TransactionMetered | TransactionStopped
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEventRaised:
+    at: datetime
+    type: str
+    """Name of the security white paper's table, e.g. "StartupOfTheDevice"."""
+    detail: str = ""
+    is_critical: bool = True
+
+
+DurableFact: TypeAlias = TransactionFact | SecurityEventRaised
+
+
+# --- current facts: published, never queued --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StationBooted:
+    at: datetime
+    reason: BootReason
+
+
+@dataclass(frozen=True, slots=True)
+class CablePlugged:
+    evse_id: EvseId
+    connector_id: ConnectorId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CableUnplugged:
+    evse_id: EvseId
+    connector_id: ConnectorId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPresented:
+    id_token: IdToken
+    evse_ids: tuple[EvseId, ...]
+    """The EVSEs that the reader serves; empty = all."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefused:
+    id_token: IdToken
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EvseChanged:
+    """Something that a connector status may depend on changed; the snapshot is asked of the station."""
+
+    evse_id: EvseId
+    at: datetime
+    detail: str = ""
+    """A remark for the CSMS, e.g. "EV side disconnected" (OCPP 1.6 4.9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRaised:
+    evse_id: EvseId
+    code: str
+    at: datetime
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultCleared:
+    evse_id: EvseId
+    code: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityChanged:
+    evse_id: EvseId
+    connector_id: ConnectorId
+    is_operative: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSampled:
+    """A reading outside the transaction queue: triggered, or clock-aligned without a transaction.
+
+    `transaction_id` names the transaction that ran on the EVSE when it was taken (OCPP 1.6 errata 3.16)."""
+
+    evse_id: EvseId
+    connector_id: ConnectorId
+    transaction_id: TransactionId | None
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChanged:
+    name: str
+    value: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VendorActionRun:
+    """Audit row of a local hardware action asked for by a vendor command or the local API."""
+
+    at: datetime
+    source: str
+    action: str
+    evse_id: EvseId
+    outcome: str
+    detail: str = ""
+
+
+CurrentFact: TypeAlias = (
+    StationBooted
+    | CablePlugged
+    | CableUnplugged
+    | TokenPresented
+    | TokenRefused
+    | EvseChanged
+    | FaultRaised
+    | FaultCleared
+    | AvailabilityChanged
+    | MeterSampled
+    | SettingChanged
+    | VendorActionRun
+)
+Fact: TypeAlias = DurableFact | CurrentFact

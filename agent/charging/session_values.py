@@ -1,0 +1,123 @@
+"""The values of a session: what it knows, what it obeys, and what a transaction needs. Frozen; no rules.
+
+`session.py` is the only one that makes new ones; `evse_runner.py` holds the present one. The start and stop points
+of transactions are data, because OCPP 2.x lets the CSMS choose them and 1.6 is one fixed case.
+OCPP 1.6 3.6; 2.0.1 E01, E06 (TxStartPoint, TxStopPoint).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from agent.charging.ids import ChargingState, ConnectorId, IdToken, StopReason, TriggerReason
+from agent.charging.snapshot import SessionState
+
+LEAST_OFFER_A = 6.0
+"""IEC 61851-1 A.3: less cannot be offered; it is a pause."""
+
+
+class Phase(Enum):
+    """The transaction within the session."""
+
+    NONE = "none"
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+
+
+class Condition(Enum):
+    """What a transaction may need to start, and to go on."""
+
+    EV_CONNECTED = "ev_connected"
+    AUTHORIZED = "authorized"
+
+
+POINT_NEEDS: Mapping[str, frozenset[Condition]] = {
+    "EVConnected": frozenset({Condition.EV_CONNECTED}),
+    "Authorized": frozenset({Condition.AUTHORIZED}),
+    "PowerPathClosed": frozenset({Condition.EV_CONNECTED, Condition.AUTHORIZED}),
+}
+"""TxStartPoint and TxStopPoint (2.0.1 E01, E06). 1.6 is the fixed case PowerPathClosed (R16-109)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that a session obeys, as they are at this step."""
+
+    connection_timeout_s: float = 60
+    stop_on_ev_disconnect: bool = True
+    unlock_on_ev_disconnect: bool = True
+    stop_on_invalid_id: bool = True
+    max_energy_on_invalid_id_wh: int = 0
+    start_points: tuple[str, ...] = ("PowerPathClosed",)
+    stop_points: tuple[str, ...] = ("PowerPathClosed",)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a transaction is to end."""
+
+    reason: StopReason
+    trigger: TriggerReason
+    id_token: IdToken | None = None
+    lost: Condition | None = None
+    """Ends the transaction only if a stop point needs this; None: ends it in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    stage: SessionState = SessionState.IDLE
+    phase: Phase = Phase.NONE
+    connector_id: ConnectorId = 1
+    # what the hardware says
+    plugged: bool = False
+    power_wanted: bool = False
+    power_path_closed: bool = False
+    locked: bool | None = None
+    stopping_faults: frozenset[str] = frozenset()
+    # what was decided elsewhere
+    limit_a: float = 32.0
+    operative: bool = True
+    # who it is
+    id_token: IdToken | None = None
+    group: IdToken | None = None
+    trigger: TriggerReason = TriggerReason.AUTHORIZED
+    remote_start_id: int | None = None
+    checking: IdToken | None = None
+    """A token on its way to the CSMS and back; a second one waits for nothing."""
+    # how it goes
+    permitted: bool = False
+    """What the board was told."""
+    settled: bool = False
+    charging_state: ChargingState = ChargingState.EV_CONNECTED
+    deauthorized: bool = False
+    energy_stopped: bool = False
+    """Refused after the start, and the transaction stays open (R16-113)."""
+    ev_disconnected: bool = False
+    pending_stop: Stop | None = None
+    finished: bool = False
+    """A transaction ended and the cable is still in."""
+    lock_held: bool = False
+    """The cable stays locked until its driver identifies (R16-112, R16-127)."""
+    remark: str = ""
+
+    @property
+    def is_offering(self) -> bool:
+        return self.permitted and self.limit_a >= LEAST_OFFER_A
+
+    @property
+    def has_transaction(self) -> bool:
+        return self.phase is not Phase.NONE
+
+    @property
+    def holds_lock(self) -> bool:
+        """From the moment both driver and cable are there, until both may part."""
+        waits = self.stage is SessionState.AUTHORIZED and self.plugged and not self.stopping_faults
+        return self.lock_held or waits or self.phase in (Phase.OPENING, Phase.OPEN)
+
+    def has(self, condition: Condition) -> bool:
+        match condition:
+            case Condition.EV_CONNECTED:
+                return self.plugged
+            case Condition.AUTHORIZED:
+                return self.stage in (SessionState.AUTHORIZED, SessionState.CHARGING)

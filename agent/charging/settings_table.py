@@ -1,0 +1,504 @@
+"""THE settings table: every setting once, with type, range, unit, default, mutability and its names in OCPP.
+
+A setting is one row; 1.6 configuration keys and 2.x variables are two views of it. Rows stand in the order in which
+they are reported. Nothing runs here: `settings.py` holds and changes the values. docs/settings.md follows this table.
+OCPP 1.6 chapter 9, errata 3.76 to 3.89; 2.0.1 appendix 3 (referenced components and variables).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.charging.measurands import DEFAULT_ENTRY, canonical_entry
+
+
+class Kind(StrEnum):
+    INTEGER = "integer"
+    FLAG = "boolean"
+    TEXT = "text"
+    LIST = "list"
+    HEX = "hex"
+
+
+class Mutability(StrEnum):
+    READ_ONLY = "R"
+    READ_WRITE = "RW"
+    WRITE_ONLY = "W"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One row. `least` and `most` bound an integer, or the number of hex digits or characters of a text."""
+
+    name: str
+    """Our own name, with the unit as suffix; what is stored."""
+    kind: Kind
+    default: str
+    doc: str
+    unit: str = ""
+    least: int | None = None
+    most: int | None = None
+    choices: tuple[str, ...] = ()
+    """Allowed items of a list or texts, in the standard spelling; empty = no such bound."""
+    canonical: Callable[[str], str] | None = None
+    """Standard spelling of one item. Raises ValueError for one that is not allowed."""
+    max_items: int = 1
+    mutability: Mutability = Mutability.READ_WRITE
+    needs_reboot: bool = False
+    key16: str | None = None
+    """The 1.6 configuration key; None: not visible in 1.6."""
+    component: str | None = None
+    variable: str | None = None
+    instance: str | None = None
+
+    @property
+    def path2(self) -> str | None:
+        """ "Component.Variable" or "Component.Variable.Instance" of 2.x."""
+        if self.component is None or self.variable is None:
+            return None
+        return ".".join(filter(None, (self.component, self.variable, self.instance)))
+
+
+_ROTATIONS = {
+    word.lower(): word for word in ("NotApplicable", "Unknown", "RST", "RTS", "SRT", "STR", "TRS", "TSR")
+}
+LIST_LIMIT = 20
+"""Items that a measurand list may have."""
+_RO = Mutability.READ_ONLY
+_DAY_S = 86_400
+_YEAR_S = 366 * _DAY_S
+
+
+def _canonical_rotation(item: str) -> str:
+    number, _dot, rotation = item.partition(".")
+    if not re.fullmatch(r"[0-9]{1,3}", number) or rotation.lower() not in _ROTATIONS:
+        raise ValueError(f"{item} is not <number>.<rotation>")
+    return f"{int(number)}.{_ROTATIONS[rotation.lower()]}"
+
+
+def _max_length(of: str, key16: str, limit: int) -> Setting:
+    return Setting(
+        name=f"{of}_max_length",
+        kind=Kind.INTEGER,
+        default=str(limit),
+        mutability=_RO,
+        key16=key16,
+        doc=f"How many items the list `{of}` may have.",
+    )
+
+
+def _measurands(name: str, key16: str, component: str, variable: str, default: str, doc: str) -> Setting:
+    return Setting(
+        name=name,
+        kind=Kind.LIST,
+        default=default,
+        canonical=canonical_entry,
+        max_items=LIST_LIMIT,
+        key16=key16,
+        component=component,
+        variable=variable,
+        doc=doc,
+    )
+
+
+def _flag(name: str, default: bool, key16: str, path2: str | None, doc: str) -> Setting:
+    component, _dot, variable = (path2 or "").partition(".")
+    return Setting(
+        name=name,
+        kind=Kind.FLAG,
+        default="true" if default else "false",
+        key16=key16,
+        component=component or None,
+        variable=variable or None,
+        doc=doc,
+    )
+
+
+def _integer(
+    name: str,
+    default: int,
+    key16: str,
+    path2: str | None,
+    doc: str,
+    *,
+    unit: str = "",
+    least: int = 0,
+    most: int = 2**31 - 1,
+    mutability: Mutability = Mutability.READ_WRITE,
+) -> Setting:
+    component, variable, instance = [*(path2 or "").split("."), "", "", ""][:3]
+    return Setting(
+        name=name,
+        kind=Kind.INTEGER,
+        default=str(default),
+        unit=unit,
+        least=least,
+        most=most,
+        mutability=mutability,
+        key16=key16,
+        component=component or None,
+        variable=variable or None,
+        instance=instance or None,
+        doc=doc,
+    )
+
+
+_ROWS: tuple[Setting, ...] = (
+    # --- authorization ---------------------------------------------------------------------------------
+    _flag(
+        "allow_offline_tx_for_unknown_id",
+        False,
+        "AllowOfflineTxForUnknownId",
+        "AuthCtrlr.OfflineTxForUnknownIdEnabled",
+        "Offline, a token that nobody knows may start a transaction. Tokens known as blocked, expired or invalid"
+        " never may.",
+    ),
+    _flag(
+        "authorization_cache_enabled",
+        True,
+        "AuthorizationCacheEnabled",
+        "AuthCacheCtrlr.Enabled",
+        "Remember what the CSMS said of each token, and use it as the two settings below allow. Switched off, the"
+        " cache is neither read nor written.",
+    ),
+    _flag(
+        "authorize_remote_start",
+        True,
+        "AuthorizeRemoteTxRequests",
+        "AuthCtrlr.AuthorizeRemoteStart",
+        "A remote start is authorized like a token presented at the station; otherwise it starts at once.",
+    ),
+    _flag(
+        "local_authorize_offline",
+        True,
+        "LocalAuthorizeOffline",
+        "AuthCtrlr.LocalAuthorizeOffline",
+        "Offline, a token known as valid may start a transaction.",
+    ),
+    _flag(
+        "local_pre_authorize",
+        False,
+        "LocalPreAuthorize",
+        "AuthCtrlr.LocalPreAuthorize",
+        "Online, a token known as valid starts a transaction without asking the CSMS first.",
+    ),
+    # --- transactions ----------------------------------------------------------------------------------
+    _integer(
+        "connection_timeout_s",
+        60,
+        "ConnectionTimeOut",
+        "TxCtrlr.EVConnectionTimeOut",
+        "How long an authorized driver may take to plug in, counted from the authorization; then it lapses."
+        " 0 = as long as it takes.",
+        unit="s",
+        most=_DAY_S,
+    ),
+    _integer(
+        "max_energy_on_invalid_id_wh",
+        0,
+        "MaxEnergyOnInvalidId",
+        "TxCtrlr.MaxEnergyOnInvalidId",
+        "Energy that a transaction may take in all, although the CSMS refused its token after the start.",
+        unit="Wh",
+    ),
+    _flag(
+        "stop_on_ev_side_disconnect",
+        True,
+        "StopTransactionOnEVSideDisconnect",
+        "TxCtrlr.StopTxOnEVSideDisconnect",
+        "Unplugging at the EV ends the transaction. Otherwise it goes on, the cable stays locked, and charging"
+        " resumes when the EV is plugged in again.",
+    ),
+    _flag(
+        "stop_on_invalid_id",
+        True,
+        "StopTransactionOnInvalidId",
+        "TxCtrlr.StopTxOnInvalidId",
+        "End a transaction whose token the CSMS refused after the start. Otherwise only the energy stops.",
+    ),
+    _flag(
+        "unlock_on_ev_side_disconnect",
+        True,
+        "UnlockConnectorOnEVSideDisconnect",
+        "OCPPCommCtrlr.UnlockOnEVSideDisconnect",
+        "Unlock the cable at the station once it was unplugged at the EV; otherwise it stays locked until the"
+        " driver identifies. Read-only and false with a fixed cable.",
+    ),
+    Setting(
+        name="tx_start_point",
+        kind=Kind.LIST,
+        default="PowerPathClosed",
+        choices=("EVConnected", "Authorized", "PowerPathClosed"),
+        max_items=3,
+        mutability=_RO,
+        component="TxCtrlr",
+        variable="TxStartPoint",
+        doc="When a transaction starts. PowerPathClosed (EV connected and authorized) is the fixed case of OCPP 1.6.",
+    ),
+    Setting(
+        name="tx_stop_point",
+        kind=Kind.LIST,
+        default="PowerPathClosed",
+        choices=("EVConnected", "Authorized", "PowerPathClosed"),
+        max_items=3,
+        mutability=_RO,
+        component="TxCtrlr",
+        variable="TxStopPoint",
+        doc="When a transaction stops: when what the named point needs is no longer given.",
+    ),
+    _flag(
+        "resume_after_power_loss",
+        False,
+        "ResumeTransactionAfterPowerLoss",
+        None,
+        "A transaction found open at start goes on. Otherwise it is stopped with reason PowerLoss and the last"
+        " register on disk.",
+    ),
+    _integer(
+        "current_limit_a",
+        80,
+        "CurrentLimit",
+        None,
+        "Current per phase that every EVSE offers at most, below what hardware and cable allow. Less than 6 A"
+        " pauses charging; it never ends a transaction.",
+        unit="A",
+        most=80,
+    ),
+    # --- metering --------------------------------------------------------------------------------------
+    _integer(
+        "clock_aligned_interval_s",
+        0,
+        "ClockAlignedDataInterval",
+        "AlignedDataCtrlr.Interval",
+        "Period of the readings on the grid that starts at midnight UTC. 0 = none.",
+        unit="s",
+        most=_DAY_S,
+    ),
+    _integer(
+        "sample_interval_s",
+        0,
+        "MeterValueSampleInterval",
+        "SampledDataCtrlr.TxUpdatedInterval",
+        "Period of the readings during a transaction, counted from its start. 0 = none.",
+        unit="s",
+        most=_YEAR_S,
+    ),
+    _measurands(
+        "aligned_measurands",
+        "MeterValuesAlignedData",
+        "AlignedDataCtrlr",
+        "Measurands",
+        DEFAULT_ENTRY,
+        "What the clock-aligned readings hold. Empty = Energy.Active.Import.Register.",
+    ),
+    _max_length("aligned_measurands", "MeterValuesAlignedDataMaxLength", LIST_LIMIT),
+    _measurands(
+        "sampled_measurands",
+        "MeterValuesSampledData",
+        "SampledDataCtrlr",
+        "TxUpdatedMeasurands",
+        DEFAULT_ENTRY,
+        "What the readings during a transaction and the triggered ones hold. Empty = Energy.Active.Import.Register.",
+    ),
+    _max_length("sampled_measurands", "MeterValuesSampledDataMaxLength", LIST_LIMIT),
+    _measurands(
+        "stop_aligned_measurands",
+        "StopTxnAlignedData",
+        "AlignedDataCtrlr",
+        "TxEndedMeasurands",
+        "",
+        "What is collected at each clock-aligned reading and sent when the transaction ends. Empty = nothing.",
+    ),
+    _max_length("stop_aligned_measurands", "StopTxnAlignedDataMaxLength", LIST_LIMIT),
+    _measurands(
+        "stop_sampled_measurands",
+        "StopTxnSampledData",
+        "SampledDataCtrlr",
+        "TxEndedMeasurands",
+        "",
+        "What is collected at each sampled reading and sent when the transaction ends. Empty = nothing.",
+    ),
+    _max_length("stop_sampled_measurands", "StopTxnSampledDataMaxLength", LIST_LIMIT),
+    _integer(
+        "stop_max_samples",
+        500,
+        "StopTransactionMaxMeterValues",
+        None,
+        "Readings that the message about the end of a transaction holds at most. If there are more, every other"
+        " one in between is dropped, never the first and the last.",
+        least=2,
+        mutability=_RO,
+    ),
+    _flag(
+        "stop_on_meter_failure",
+        True,
+        "StopChargingOnMeterFailure",
+        None,
+        "A meter that is silent three times in a row stops the energy until it speaks again; otherwise that is a"
+        " warning. Without a reading no transaction starts in either case.",
+    ),
+    Setting(
+        name="connector_phase_rotation",
+        kind=Kind.LIST,
+        default="",
+        canonical=_canonical_rotation,
+        max_items=65,
+        key16="ConnectorPhaseRotation",
+        doc="Phase rotation of each connector relative to the grid, e.g. 0.RST,1.RTS; 0 is the main meter.",
+    ),
+    _max_length("connector_phase_rotation", "ConnectorPhaseRotationMaxLength", 65),
+    # --- the station and its lights --------------------------------------------------------------------
+    _integer(
+        "blink_repeat",
+        3,
+        "BlinkRepeat",
+        None,
+        "How often the light blinks to say that a token was accepted or refused. 0 = not at all.",
+        unit="times",
+        most=100,
+    ),
+    _integer(
+        "light_intensity_percent",
+        100,
+        "LightIntensity",
+        None,
+        "Brightness of the light, in percent of the brightest. 0 = dark.",
+        unit="%",
+        most=100,
+    ),
+    _integer(
+        "number_of_connectors",
+        1,
+        "NumberOfConnectors",
+        None,
+        "Connectors of the station; follows from the hardware.",
+        least=1,
+        mutability=_RO,
+    ),
+    _integer(
+        "reset_retries",
+        1,
+        "ResetRetries",
+        "OCPPCommCtrlr.ResetRetries",
+        "How often a reset that failed is tried again.",
+        unit="times",
+        most=100,
+    ),
+    _integer(
+        "minimum_status_duration_s",
+        0,
+        "MinimumStatusDuration",
+        None,
+        "A connector status is reported only after it lasted this long.",
+        unit="s",
+        most=_DAY_S,
+    ),
+    # --- talking to the CSMS ---------------------------------------------------------------------------
+    _integer(
+        "heartbeat_interval_s",
+        300,
+        "HeartbeatInterval",
+        "OCPPCommCtrlr.HeartbeatInterval",
+        "After this long without a message of ours a Heartbeat is sent. The CSMS sets it when it accepts the station.",
+        unit="s",
+        least=1,
+        most=_YEAR_S,
+    ),
+    _integer(
+        "message_timeout_s",
+        30,
+        "MessageTimeout",
+        "OCPPCommCtrlr.MessageTimeout.Default",
+        "How long we wait for the answer to a message.",
+        unit="s",
+        least=1,
+        most=3600,
+    ),
+    _integer(
+        "transaction_message_attempts",
+        3,
+        "TransactionMessageAttempts",
+        "OCPPCommCtrlr.MessageAttempts.TransactionEvent",
+        "How often a transaction message that the CSMS failed to take is sent before it is given up. 0 counts as 1."
+        " A lost connection is no attempt.",
+        unit="times",
+        most=1000,
+    ),
+    _integer(
+        "transaction_message_retry_interval_s",
+        60,
+        "TransactionMessageRetryInterval",
+        "OCPPCommCtrlr.MessageAttemptInterval.TransactionEvent",
+        "Wait before the next attempt, multiplied by the number of attempts so far.",
+        unit="s",
+        most=_DAY_S,
+    ),
+    _integer(
+        "websocket_ping_interval_s",
+        54,
+        "WebSocketPingInterval",
+        "OCPPCommCtrlr.WebSocketPingInterval",
+        "Period of the WebSocket pings of the station. 0 = none.",
+        unit="s",
+        most=_DAY_S,
+    ),
+    _flag(
+        "trigger_boot_notification_when_accepted",
+        True,
+        "TriggerBootNotificationWhenAccepted",
+        None,
+        "TriggerMessage(BootNotification) is followed although the CSMS has accepted the station before.",
+    ),
+    Setting(
+        name="supported_feature_profiles",
+        kind=Kind.LIST,
+        default="Core,RemoteTrigger",
+        choices=(
+            "Core",
+            "FirmwareManagement",
+            "LocalAuthListManagement",
+            "Reservation",
+            "SmartCharging",
+            "RemoteTrigger",
+        ),
+        max_items=6,
+        mutability=_RO,
+        key16="SupportedFeatureProfiles",
+        doc="The feature profiles of OCPP 1.6 that are there.",
+    ),
+    _max_length("supported_feature_profiles", "SupportedFeatureProfilesMaxLength", 6),
+    _integer(
+        "get_configuration_max_keys",
+        100,
+        "GetConfigurationMaxKeys",
+        None,
+        "Keys that one GetConfiguration may ask for by name.",
+        least=1,
+        mutability=_RO,
+    ),
+    # --- security --------------------------------------------------------------------------------------
+    Setting(
+        name="authorization_key",
+        kind=Kind.HEX,
+        default="",
+        least=32,
+        most=40,
+        mutability=Mutability.WRITE_ONLY,
+        key16="AuthorizationKey",
+        component="SecurityCtrlr",
+        variable="BasicAuthPassword",
+        doc="Password of the station for HTTP Basic, 16 to 20 bytes as hex digits. Never shown. Empty = the password"
+        " of the configuration file.",
+    ),
+    _integer(
+        "security_profile",
+        0,
+        "SecurityProfile",
+        "SecurityCtrlr.SecurityProfile",
+        "Security profile of the connection: 0 none, 1 password, 2 TLS and password. It can only be raised, and"
+        " only with a password set.",
+        most=2,
+    ),
+)
+SETTINGS: Mapping[str, Setting] = {row.name: row for row in _ROWS}

@@ -1,0 +1,90 @@
+"""Frozen pictures of the station, for everyone who reads state that `station.py` owns.
+
+A snapshot is cheap (built on demand from values that are already frozen) and never changes afterwards.
+Front ends derive their connector status from it; the local API shows it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from agent.charging.ids import ChargingState, ConnectorId, EvseId, IdToken, TransactionId
+from hal.ports import EvseState, MeterReading
+
+
+class SessionState(StrEnum):
+    """Where one EVSE stands between plug-in and plug-out. Faults and availability are overlays, not states."""
+
+    IDLE = "idle"
+    """No cable, nobody identified."""
+    AUTHORIZED = "authorized"
+    """Somebody identified (or a remote start came); the cable is awaited until ConnectionTimeOut."""
+    PLUGGED = "plugged"
+    """A cable is in; nobody has been authorized yet."""
+    AUTHORIZING = "authorizing"
+    """A token is being checked with the CSMS."""
+    CHARGING = "charging"
+    """A transaction runs (its `ChargingState` says whether energy flows)."""
+    FINISHING = "finishing"
+    """The transaction ended, the cable is still in."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionSnapshot:
+    transaction_id: TransactionId
+    id_token: IdToken | None
+    started_at: datetime
+    meter_start_wh: int
+    charging_state: ChargingState
+    reference: str | None = None
+    """What the CSMS calls it, once it said so."""
+    deauthorized: bool = False
+    ev_disconnected: bool = False
+    """The EV side was unplugged and the transaction goes on (StopTransactionOnEVSideDisconnect=false)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFault:
+    code: str
+    since: datetime
+    detail: str = ""
+    stops_charging: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EvseSnapshot:
+    evse_id: EvseId
+    connectors: int
+    connector_id: ConnectorId
+    """The connector in use (or the only one)."""
+    session: SessionState
+    changed_at: datetime
+    is_operative: bool
+    """What ChangeAvailability left; a scheduled change is not in it yet."""
+    inoperative_connectors: frozenset[ConnectorId]
+    is_plugged: bool
+    transaction: TransactionSnapshot | None
+    id_token: IdToken | None
+    faults: tuple[ActiveFault, ...]
+    offered_current_a: float
+    hardware: EvseState
+    has_meter: bool
+    reading: MeterReading | None
+    """The last reading, for display only: nothing that needs a current value may use it."""
+    remark: str = ""
+
+    @property
+    def is_faulted(self) -> bool:
+        return any(fault.stops_charging for fault in self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class StationSnapshot:
+    is_operative: bool
+    faults: tuple[ActiveFault, ...]
+    evses: Mapping[EvseId, EvseSnapshot]
+    has_main_meter: bool
+    changed_at: datetime
+    booted_at: datetime
+    is_resetting: bool = False

@@ -1,0 +1,281 @@
+"""The station: owns its EVSEs, answers requests, gives pictures of itself, publishes facts.
+
+The shell of the charging core: it holds no rules (those are in session.py and the rooms) and knows no OCPP version.
+Built and run by `agent/app.py`; asked by front ends, vendor code and the local API through `execute` and snapshots.
+Durable facts are committed before anybody hears of them. One runner per EVSE: `evse_runner.py`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from agent.charging import events
+from agent.charging.availability import STATION
+from agent.charging.core import StationCore
+from agent.charging.evse_runner import EvseRunner
+from agent.charging.execution import Execution
+from agent.charging.facts import Fact, SettingChanged, StationBooted
+from agent.charging.identification import Identification
+from agent.charging.ids import (
+    AuthorizationStatus,
+    BootReason,
+    EvseId,
+    IdToken,
+    IdTokenInfo,
+    ResetKind,
+    TransactionId,
+)
+from agent.charging.measurands import is_supported
+from agent.charging.metering import READ_TIMEOUT_S
+from agent.charging.ports import (
+    AuditLog,
+    Authorizer,
+    AvailabilityStore,
+    Clock,
+    Journal,
+    OpenTransaction,
+    TokenStore,
+    VendorCommands,
+)
+from agent.charging.requests import Request, Result
+from agent.charging.sampling import Sampling
+from agent.charging.settings import SETTINGS, Mutability, Settings
+from agent.charging.snapshot import EvseSnapshot, StationSnapshot
+from hal.ports import Hardware, MeterReading
+
+log = logging.getLogger(__name__)
+
+MEASURAND_LISTS = (
+    "sampled_measurands",
+    "aligned_measurands",
+    "stop_sampled_measurands",
+    "stop_aligned_measurands",
+)
+
+
+class Station:
+    def __init__(
+        self,
+        *,
+        hardware: Hardware,
+        settings: Settings,
+        journal: Journal,
+        availability: AvailabilityStore,
+        tokens: TokenStore,
+        authorizer: Authorizer,
+        vendor: VendorCommands | None,
+        clock: Clock,
+        on_reset: Callable[[ResetKind], None],
+        boot_reason: BootReason,
+        audit: AuditLog,
+    ) -> None:
+        """`on_reset` is called once transactions are stopped; OSError or RuntimeError from it means: not possible."""
+        self.settings = settings
+        self._core = StationCore(
+            hardware=hardware,
+            settings=settings,
+            journal=journal,
+            availability=availability,
+            tokens=tokens,
+            authorizer=authorizer,
+            vendor=vendor,
+            clock=clock,
+            on_reset=on_reset,
+            audit=audit,
+        )
+        self._boot_reason = boot_reason
+        self._booted_at = clock.now()
+        self._core.runners = {
+            evse_id: EvseRunner(self._core, evse_id, ports)
+            for evse_id, ports in sorted(hardware.evses.items())
+        }
+        self._core.identification = Identification(self._core)
+        self._core.sampling = Sampling(self._core)
+        self._execution = Execution(self._core)
+        self._fit_settings()
+        settings.subscribe(self._on_setting)
+
+    @property
+    def authorizer(self) -> Authorizer:
+        return self._core.authorizer
+
+    @authorizer.setter
+    def authorizer(self, authorizer: Authorizer) -> None:
+        self._core.authorizer = authorizer
+
+    # --- life ------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Before `run`: availability, open transactions (stopped or resumed). Needs no CSMS. Raises StoreError."""
+        core = self._core
+        core.wanted = dict(await core.availability.load())
+        core.in_force = dict(core.wanted)
+        for found in await core.journal.open_transactions():
+            runner = core.runners.get(found.started.evse_id)
+            if runner is not None and self.settings.flag("resume_after_power_loss"):
+                self._resume(runner, found)
+            else:
+                books = (runner or next(iter(core.runners.values()))).books
+                await books.close_found(found)
+                log.warning("transaction %s ended with the power", found.started.transaction_id)
+
+    def _resume(self, runner: EvseRunner, found: OpenTransaction) -> None:
+        started = found.started
+        runner.books.resume(found)
+        runner.hear(events.TransactionRestored(started.id_token, started.connector_id))
+        log.warning("transaction %s goes on after a restart", started.transaction_id)
+
+    async def run(self) -> None:
+        """Until cancelled; owns all background tasks of the station."""
+        core = self._core
+        try:
+            for runner in core.runners.values():
+                core.supervisor.start(f"EVSE {runner.evse_id}", runner.work)
+                runner.begin()
+            core.identification.begin()
+            core.sampling.start()
+            core.publish(StationBooted(self._booted_at, self._boot_reason))
+            await asyncio.get_running_loop().create_future()
+        finally:
+            core.identification.end()
+            core.sampling.stop()
+            for runner in core.runners.values():
+                runner.shut()
+                runner.end()
+            await core.supervisor.close()
+
+    async def close(self) -> None:
+        """Ordered shutdown: every EVSE is told to open, then the registers are noted. Ends no transaction."""
+        runners = self._core.runners.values()
+        for runner in runners:
+            runner.shut()
+        await asyncio.gather(*(self._keep_register(runner) for runner in runners))
+
+    async def _keep_register(self, runner: EvseRunner) -> None:
+        if runner.books.book is None:
+            return
+        if runner.meter is not None:
+            runner.books.enter(await runner.meter.read(READ_TIMEOUT_S / 2))
+        await runner.books.keep_register()
+
+    # --- settings and hardware -------------------------------------------------------------------------
+
+    def _fit_settings(self) -> None:
+        """What the hardware leaves no choice about, and what only it can judge."""
+        hardware, settings = self._core.hardware, self.settings
+        connectors = sum(ports.connectors for ports in hardware.evses.values())
+        settings.fix("number_of_connectors", str(max(1, connectors)))
+        if all(ports.lock is None for ports in hardware.evses.values()):
+            settings.fix("unlock_on_ev_side_disconnect", "false")  # R16-128
+        if all(ports.indicator is None for ports in hardware.evses.values()):
+            settings.drop("blink_repeat")
+            settings.drop("light_intensity_percent")
+        for name in MEASURAND_LISTS:
+            settings.guard(name, self._judge_measurands)
+        settings.guard("connector_phase_rotation", self._judge_rotation)
+        self._core.forget_policy()
+
+    def _judge_measurands(self, value: str) -> str | None:
+        """R16-157: what no meter of this station gives is refused. A meter never heard of may give anything."""
+        readings = [reading for reading in self._last_readings() if reading is not None]
+        if len(readings) < len(self._last_readings()):
+            readings = []
+        for entry in filter(None, value.split(",")):
+            if not is_supported(entry, readings):
+                return f"{entry} is not measured here"
+        return None
+
+    def _last_readings(self) -> list[MeterReading | None]:
+        main_meter = self._core.sampling.main_meter
+        meters = [runner.meter for runner in self._core.runners.values()]
+        return [meter.last for meter in (*meters, main_meter) if meter is not None]
+
+    def _judge_rotation(self, value: str) -> str | None:
+        most = self.settings.integer("number_of_connectors")
+        numbers = [int(item.partition(".")[0]) for item in filter(None, value.split(","))]
+        return f"there are {most} connectors" if any(number > most for number in numbers) else None
+
+    def _on_setting(self, name: str, value: str) -> None:
+        core = self._core
+        core.forget_policy()
+        core.sampling.on_setting(name)
+        for runner in core.runners.values():
+            if name == "current_limit_a":
+                runner.refresh_limit()
+            elif name == "stop_on_meter_failure":
+                runner.refresh_faults()
+        is_secret = SETTINGS[name].mutability is Mutability.WRITE_ONLY
+        core.publish(SettingChanged(name, "" if is_secret else value, core.clock.now()))
+
+    # --- pictures and facts ----------------------------------------------------------------------------
+
+    def snapshot(self) -> StationSnapshot:
+        core = self._core
+        return StationSnapshot(
+            is_operative=core.in_force.get(STATION, True),
+            faults=tuple(core.faults.values()),
+            evses={evse_id: runner.snapshot() for evse_id, runner in core.runners.items()},
+            has_main_meter=core.hardware.main_meter is not None,
+            changed_at=core.changed_at,
+            booted_at=self._booted_at,
+            is_resetting=core.is_resetting,
+        )
+
+    def evse_snapshot(self, evse_id: EvseId) -> EvseSnapshot:
+        """Raises KeyError for an unknown EVSE."""
+        return self._core.runners[evse_id].snapshot()
+
+    def subscribe(self, listener: Callable[[Fact], None]) -> Callable[[], None]:
+        """Call `listener` in order for every fact, durable ones after their commit; returns the way to stop that.
+
+        A listener that raises is logged; the others still hear the fact."""
+        return self._core.subscribe(listener)
+
+    # --- requests and answers --------------------------------------------------------------------------
+
+    async def execute(self, request: Request) -> Result:
+        """Carry out a request. A legal no is a result.
+
+        Raises KeyError for an unknown EVSE in SampleMeters, RuntimeError when a vendor handler crashed."""
+        return await self._execution.execute(request)
+
+    def on_online(self, is_online: bool) -> None:
+        """The link to the CSMS is up and accepted, or no longer. Its time may have come with it."""
+        self._core.is_online = is_online
+        if is_online:
+            self._core.sampling.arm_grid()
+
+    async def token_answered(
+        self,
+        id_token: IdToken,
+        answer: IdTokenInfo,
+        transaction_id: TransactionId | None,
+        from_start: bool,
+    ) -> None:
+        """The CSMS's word on a token, from any message: cache it; `from_start`: it judges a running transaction.
+
+        R16-101, R16-112 to R16-115."""
+        if from_start and transaction_id is not None:
+            for runner in self._core.runners.values():
+                book = runner.books.book
+                if book is None or book.started.transaction_id != transaction_id:
+                    continue
+                runner.hear(events.GroupLearned(answer.group))
+                if answer.status is not AuthorizationStatus.ACCEPTED:
+                    log.warning("the CSMS refused the token of a running transaction: %s", answer.status)
+                    runner.hear(events.TokenRevoked(book.used_wh))
+                    self._core.sampling.watch_energy(runner)
+        await self._core.identification.remember(id_token, answer)
+
+    def transaction_bound(self, transaction_id: TransactionId, reference: str) -> None:
+        """The CSMS said what it calls a transaction (the binding is on disk already)."""
+        for runner in self._core.runners.values():
+            runner.books.bind(transaction_id, reference)
+
+    def find_transaction(self, reference: str) -> TransactionId | None:
+        """The running transaction that the CSMS calls `reference`."""
+        for runner in self._core.runners.values():
+            book = runner.books.book
+            if book is not None and book.reference == reference:
+                return book.started.transaction_id
+        return None

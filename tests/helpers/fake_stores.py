@@ -1,0 +1,141 @@
+"""Stores in memory that behave, and can be told to fail: for tests of the charging core.
+
+The real ones (`agent/store`) have tests of their own, and meet the station in tests of the whole.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from agent.charging.facts import (
+    DurableFact,
+    Sample,
+    TransactionMetered,
+    TransactionStarted,
+    TransactionStopped,
+    VendorActionRun,
+)
+from agent.charging.ids import AuthorizationStatus, EvseId, IdToken, IdTokenInfo
+from agent.charging.ports import OpenTransaction
+from agent.errors import StoreError, StoreFull
+
+
+class FakeJournal:
+    def __init__(self) -> None:
+        self.facts: list[DurableFact] = []
+        self.registers: dict[str, tuple[int, datetime]] = {}
+        self.samples: dict[str, list[Sample]] = {}
+        self.failure: StoreError | None = None
+
+    async def record(self, *facts: DurableFact) -> None:
+        await asyncio.sleep(0)
+        self._fail()
+        self.facts += facts
+        for fact in facts:
+            if isinstance(fact, TransactionStarted):
+                self.registers[fact.transaction_id] = (fact.meter_start_wh, fact.at)
+            elif isinstance(fact, TransactionMetered):
+                self.registers[fact.transaction_id] = (fact.register_wh, fact.at)
+
+    async def note_register(self, transaction_id: str, register_wh: int, at: datetime) -> None:
+        self._fail()
+        self.registers[transaction_id] = (register_wh, at)
+
+    async def add_stop_sample(self, transaction_id: str, sample: Sample) -> None:
+        self._fail()
+        self.samples.setdefault(transaction_id, []).append(sample)
+
+    async def stop_samples(self, transaction_id: str) -> Sequence[Sample]:
+        return tuple(self.samples.get(transaction_id, ()))
+
+    async def open_transactions(self) -> Sequence[OpenTransaction]:
+        ended = {fact.transaction_id for fact in self.facts if isinstance(fact, TransactionStopped)}
+        found = []
+        for fact in self.facts:
+            if isinstance(fact, TransactionStarted) and fact.transaction_id not in ended:
+                mine = [
+                    each for each in self.facts if getattr(each, "transaction_id", "") == fact.transaction_id
+                ]
+                register, at = self.registers[fact.transaction_id]
+                found.append(OpenTransaction(fact, register, at, len(mine)))
+        return found
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+class FakeSettingStore:
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.saves = 0
+        self.failure: StoreError | None = None
+
+    async def load(self) -> Mapping[str, str]:
+        return dict(self.values)
+
+    async def save(self, values: Mapping[str, str]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.saves += 1
+        self.values.update(values)
+
+
+class FakeAvailabilityStore:
+    def __init__(self) -> None:
+        self.states: dict[tuple[int, int], bool] = {}
+        self.failure: StoreError | None = None
+
+    async def load(self) -> Mapping[tuple[int, int], bool]:
+        return dict(self.states)
+
+    async def save(self, changes: Mapping[tuple[int, int], bool]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.states.update(changes)
+
+
+class FakeTokenStore:
+    def __init__(self) -> None:
+        self.known: dict[str, IdTokenInfo] = {}
+        self.failure: StoreError | None = None
+
+    async def get(self, id_token: IdToken) -> IdTokenInfo | None:
+        return self.known.get(id_token.key)
+
+    async def put(self, id_token: IdToken, known: IdTokenInfo, now: datetime) -> None:
+        self.known[id_token.key] = known
+
+    async def clear(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.known.clear()
+
+
+class FakeAuthorizer:
+    """A CSMS's opinion of tokens: accepts whom it knows nothing bad of, after `delay_s`."""
+
+    def __init__(self) -> None:
+        self.is_online = True
+        self.delay_s = 0.05
+        self.answers: dict[str, IdTokenInfo | None] = {}
+        self.asked: list[IdToken] = []
+
+    async def authorize(self, id_token: IdToken, evse_id: EvseId) -> IdTokenInfo | None:
+        self.asked.append(id_token)
+        await asyncio.sleep(self.delay_s)
+        return self.answers.get(id_token.value, IdTokenInfo(AuthorizationStatus.ACCEPTED))
+
+
+class FakeAuditLog:
+    def __init__(self) -> None:
+        self.rows: list[VendorActionRun] = []
+
+    async def add(self, row: VendorActionRun) -> None:
+        self.rows.append(row)
+
+    async def latest(self, limit: int) -> Sequence[VendorActionRun]:
+        return self.rows[-limit:]
+
+
+FULL = StoreFull("no space left")
