@@ -1,0 +1,306 @@
+"""What one OCPP version is made of, as data: routes, encoders, result readers, registration gates.
+
+A front end is built from its rooms (`agent/ocpp/v16/<room>.py`) and used by `agent/ocpp/conversation.py`. Handlers and
+encoders are pure and synchronous: they get a decoded payload or a notice and a `View` of the station, and give data
+back. A handler that needs the station answers `Ask`; what is to be sent after the reply stands in `Reply.then`, so
+that a test sees the order without a loop. Nothing here knows a loop, a socket or a disk.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from agent.charging.facts import DurableFact, MeterSampled
+from agent.charging.ids import BootReason, ConnectorId, EvseId, IdToken, IdTokenInfo, TransactionId
+from agent.charging.requests import Request, TransferResult
+from agent.charging.settings import Settings
+from agent.charging.snapshot import StationSnapshot
+from agent.ocpp.codec import Category
+
+# --- who we are, and where we stand with the CSMS ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StationIdentity:
+    """What BootNotification says of the station. None or "" = not known, and then not sent."""
+
+    vendor: str
+    model: str
+    serial_number: str | None = None
+    firmware_version: str | None = None
+    iccid: str | None = None
+    imsi: str | None = None
+    meter_type: str | None = None
+    meter_serial_number: str | None = None
+
+
+class Registration(StrEnum):
+    """What the CSMS last said to BootNotification; UNKNOWN until it said anything."""
+
+    UNKNOWN = "Unknown"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+    ACCEPTED = "Accepted"
+
+
+class OwnCalls(Enum):
+    """Which calls of ours may go out."""
+
+    BOOT_ONLY = 0
+    TRIGGERED = 1
+    """BootNotification, and what the CSMS asked for by TriggerMessage."""
+    ALL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a registration state lets through."""
+
+    own_calls: OwnCalls
+    answers_calls: bool = True
+    """False: calls of the CSMS are left without any answer."""
+    fixed_replies: Mapping[str, Struct] = field(default_factory=dict)
+    """Action -> the reply that stands in for its handler in this state."""
+
+
+# --- what may be told to a CSMS ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BootNotice:
+    reason: BootReason
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatNotice:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StatusNotice:
+    """The status of one connector; (0, 0) is the station. `status` None: whatever it is when the message is built."""
+
+    evse_id: EvseId
+    connector_id: ConnectorId
+    status: "ConnectorStatus | None" = None
+    at: datetime | None = None
+    """When the status came about; None: now."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenQuestion:
+    id_token: IdToken
+    evse_id: EvseId
+
+
+@dataclass(frozen=True, slots=True)
+class TransferNotice:
+    """A vendor message of ours. `data` is any JSON value; None = absent."""
+
+    vendor_id: str
+    message_id: str | None
+    data: object
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosticsNotice:
+    """Where an upload of diagnostics or a log stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareNotice:
+    """Where a firmware update stands."""
+
+
+Notice: TypeAlias = (
+    BootNotice
+    | HeartbeatNotice
+    | StatusNotice
+    | TokenQuestion
+    | TransferNotice
+    | DiagnosticsNotice
+    | FirmwareNotice
+    | MeterSampled
+    | DurableFact
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatus:
+    """The status of one connector in the words of one OCPP version. Two equal ones are told once."""
+
+    status: str
+    error_code: str = ""
+    vendor_error_code: str = ""
+    remark: str = ""
+
+
+Place: TypeAlias = tuple[EvseId, ConnectorId]
+"""(0, 0) is the station as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of ours, ready for `Rpc.call`."""
+
+    action: str
+    payload: Struct
+
+
+# --- what a CSMS answers to it -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    registration: Registration
+    interval_s: int
+    csms_time: datetime | None
+    """None: the CSMS gave a time without a zone, by which no clock is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTold:
+    csms_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenJudged:
+    known: IdTokenInfo
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionAcknowledged:
+    """`reference` is what the CSMS calls the transaction, if the answer says so; `known` its word on the token."""
+
+    reference: str | None = None
+    known: IdTokenInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferAnswered:
+    result: TransferResult
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """It arrived; the answer says nothing more."""
+
+
+Outcome: TypeAlias = (
+    Registered | ClockTold | TokenJudged | TransactionAcknowledged | TransferAnswered | Acknowledged
+)
+
+# --- what a handler answers --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The payload of the CALLRESULT, and what is to be sent once it is on its way (in this order)."""
+
+    payload: Struct
+    then: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """A CALLERROR. A legal "no" is a `Reply` with a status, never this."""
+
+    category: Category
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The station has to be asked; `reply` turns its result into the answer."""
+
+    request: Request
+    reply: Callable[[Any], Reply | Refuse]
+    replies_first: bool = True
+    """What the request sets off (status, transaction messages) waits until the answer is on its way."""
+
+
+Response: TypeAlias = Reply | Refuse | Ask
+
+
+class View(Protocol):
+    """What handlers and encoders may see of the station."""
+
+    @property
+    def identity(self) -> StationIdentity: ...
+    @property
+    def registration(self) -> Registration: ...
+    @property
+    def settings(self) -> Settings: ...
+    def snapshot(self) -> StationSnapshot: ...
+    def now(self) -> datetime: ...
+    def find_transaction(self, reference: str) -> TransactionId | None:
+        """The running transaction that the CSMS calls `reference`."""
+
+
+P = TypeVar("P", bound=Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[P]):
+    """One action of the CSMS."""
+
+    action: str
+    request: type[P]
+    handler: Callable[[P, View], Response]
+
+
+Encoder: TypeAlias = Callable[[Any, View, str | None], Call | None]
+"""(notice, view, reference) -> call. `reference` is the CSMS's id of the notice's transaction, None if it gave none.
+None as the call: this version has no message for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultReader(Generic[P]):
+    """How the CALLRESULT of one of our actions is read."""
+
+    payload: type[P]
+    read: Callable[[P], Outcome]
+    if_unreadable: Outcome | None = None
+    """What a payload that cannot be read still means: a CALLRESULT says that the call arrived. None: too little."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEnd:
+    """One OCPP version."""
+
+    subprotocol: str
+    routes: Mapping[str, Route[Any]]
+    unsupported: Mapping[str, str]
+    """Actions that the version has and we do not serve, with the reason; all others are unknown."""
+    encoders: Mapping[type, Encoder]
+    results: Mapping[str, ResultReader[Any]]
+    error_codes: Mapping[Category, str]
+    """The version's spelling of the error codes."""
+    gates: Mapping[Registration, Gate]
+    connector_statuses: Callable[[StationSnapshot], Mapping[Place, ConnectorStatus]]
+    status_between: Callable[[ConnectorStatus, ConnectorStatus], ConnectorStatus | None]
+    """The status that has to be told between two, where the version does not allow the direct step."""
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def merged(tables: Iterable[Mapping[K, V]]) -> dict[K, V]:
+    """One table of many. Raises ValueError when two of them have the same key: called at import."""
+    merged_table: dict[K, V] = {}
+    for table in tables:
+        twice = merged_table.keys() & table.keys()
+        if twice:
+            raise ValueError(f"in two rooms: {sorted(map(str, twice))}")
+        merged_table.update(table)
+    return merged_table
+
+
+def routed(*routes: Route[Any]) -> dict[str, Route[Any]]:
+    """The routes of a room by action. Raises ValueError on a duplicate."""
+    return merged({route.action: route} for route in routes)

@@ -1,0 +1,98 @@
+"""Types that several OCPP 1.6 payloads share, and the words that only 1.6 uses.
+
+Payloads are frozen, keyword-only Structs in camelCase that forbid unknown fields. Optional fields are UNSET by default,
+so that they are never sent empty; a `null` in a request is refused, as the schemas demand. What a CSMS answers is read
+with more patience (unknown fields ignored): an answer cannot be refused, strictness there would only lose data.
+Used by the rooms of this version. OCPP 1.6 chapter 7.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
+
+CiString20: TypeAlias = Annotated[str, Meta(max_length=20)]
+CiString25: TypeAlias = Annotated[str, Meta(max_length=25)]
+CiString50: TypeAlias = Annotated[str, Meta(max_length=50)]
+CiString255: TypeAlias = Annotated[str, Meta(max_length=255)]
+CiString500: TypeAlias = Annotated[str, Meta(max_length=500)]
+
+AcceptedRejected: TypeAlias = Literal["Accepted", "Rejected"]
+
+
+class IdTagInfo(Struct, frozen=True, kw_only=True, rename="camel"):
+    """OCPP 1.6 7.27. `null` for what is not known is common in the field and accepted."""
+
+    status: Literal["Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"]
+    expiry_date: datetime | None = None
+    parent_id_tag: CiString20 | None = None
+
+
+class ChargingSchedulePeriod(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """OCPP 1.6 7.14. `limit` has one decimal; binary floats cannot be checked for that (schema trap, matrix 2.2)."""
+
+    start_period: int
+    limit: float
+    number_phases: int | UnsetType = UNSET
+
+
+class ChargingSchedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """OCPP 1.6 7.13."""
+
+    charging_rate_unit: Literal["A", "W"]
+    charging_schedule_period: list[ChargingSchedulePeriod]
+    duration: int | UnsetType = UNSET
+    start_schedule: datetime | UnsetType = UNSET
+    min_charging_rate: float | UnsetType = UNSET
+
+
+class ChargingProfile(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """OCPP 1.6 7.8."""
+
+    charging_profile_id: int
+    stack_level: int
+    charging_profile_purpose: Literal["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"]
+    charging_profile_kind: Literal["Absolute", "Recurring", "Relative"]
+    charging_schedule: ChargingSchedule
+    transaction_id: int | UnsetType = UNSET
+    recurrency_kind: Literal["Daily", "Weekly"] | UnsetType = UNSET
+    valid_from: datetime | UnsetType = UNSET
+    valid_to: datetime | UnsetType = UNSET
+
+
+def id_token(id_tag: str) -> IdToken:
+    """The idTag of a request; what kind of token it is, 1.6 does not say (OCPP 1.6 3.9)."""
+    return IdToken(id_tag, IdTokenType.CENTRAL)
+
+
+def id_tag(token: IdToken) -> str:
+    """At most 20 characters: longer tokens do not exist in 1.6, and a cut one is refused rather than lost."""
+    return token.value[:20]
+
+
+def token_info(info: IdTagInfo) -> IdTokenInfo:
+    """What the CSMS says of a token, in our own words."""
+    expires_at = info.expiry_date
+    if expires_at is not None and expires_at.tzinfo is None:
+        expires_at = expires_at.replace(tzinfo=UTC)  # compared with, never set a clock by
+    parent = info.parent_id_tag
+    return IdTokenInfo(
+        AuthorizationStatus(info.status), expires_at, IdToken(parent, IdTokenType.CENTRAL) if parent else None
+    )
+
+
+def csms_time(at: datetime) -> datetime | None:
+    """The CSMS's time in UTC; None without a zone: nobody knows what it means (R16-035)."""
+    return None if at.tzinfo is None else at.astimezone(UTC)
+
+
+def timestamp(at: datetime) -> datetime:
+    """Milliseconds are enough on the wire (R16-036)."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def optional(text: str | None, longest: int) -> str | UnsetType:
+    """An optional text field: left out when empty (strict peers take "" for an error), cut to its limit."""
+    return text[:longest] if text else UNSET

@@ -1,0 +1,153 @@
+"""A station and an outbox in memory, for tests of what talks to them: they answer what the test says."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.charging.facts import DurableFact, Fact
+from agent.charging.ids import IdToken, IdTokenInfo, TransactionId
+from agent.charging.ports import OutboxRow
+from agent.charging.requests import Answer, Request, Result, Verdict
+from agent.charging.settings import Settings, initial
+from agent.charging.snapshot import EvseSnapshot, StationSnapshot
+from agent.ocpp.frontend import Registration, StationIdentity
+from tests.helpers import snapshots
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+IDENTITY = StationIdentity("Example", "Wallbox 22", "0001", "1.2.3")
+
+
+class MemorySettings:
+    """A `SettingStore` that forgets."""
+
+    async def load(self) -> Mapping[str, str]:
+        return {}
+
+    async def save(self, values: Mapping[str, str]) -> None:
+        pass
+
+
+def settings(**given: object) -> Settings:
+    """Defaults, with values by 1.6 key, as in [settings] of the configuration file."""
+    values, problems = initial({name: str(value) for name, value in given.items()})
+    assert not problems
+    return Settings(values, MemorySettings())
+
+
+@dataclass
+class FixedView:
+    """A `frontend.View` that stands still."""
+
+    picture: StationSnapshot = field(default_factory=snapshots.station)
+    settings: Settings = field(default_factory=settings)
+    registration: Registration = Registration.ACCEPTED
+    identity: StationIdentity = IDENTITY
+    transactions: Mapping[str, TransactionId] = field(default_factory=dict)
+
+    def snapshot(self) -> StationSnapshot:
+        return self.picture
+
+    def now(self) -> datetime:
+        return NOW
+
+    def find_transaction(self, reference: str) -> TransactionId | None:
+        return self.transactions.get(reference)
+
+
+class FakeStation:
+    """Carries out nothing; `answers` says what a request gets, by its type: a result, an exception, or a coroutine."""
+
+    def __init__(self, *evses: EvseSnapshot, **given: object) -> None:
+        self.settings = settings(**given)
+        self.picture = snapshots.station(*evses)
+        self.answers: dict[type, Any] = {}
+        self.executed: list[Request] = []
+        self.online: list[bool] = []
+        self.judged: list[tuple[IdToken, IdTokenInfo, TransactionId | None, bool]] = []
+        self.bound: dict[str, TransactionId] = {}
+        self._listeners: list[Callable[[Fact], None]] = []
+
+    def snapshot(self) -> StationSnapshot:
+        return self.picture
+
+    def change(self, evse: EvseSnapshot) -> None:
+        """From now on the EVSE is like this; nobody is told before `publish`."""
+        self.picture = replace(self.picture, evses={**self.picture.evses, evse.evse_id: evse})
+
+    def publish(self, fact: Fact) -> None:
+        for listener in self._listeners:
+            listener(fact)
+
+    def subscribe(self, listener: Callable[[Fact], None]) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def execute(self, request: Request) -> Result:
+        self.executed.append(request)
+        answer = self.answers.get(type(request), Answer(Verdict.ACCEPTED))
+        if callable(answer):
+            answer = await answer(request)
+        if isinstance(answer, Exception):
+            raise answer
+        result: Result = answer
+        return result
+
+    def on_online(self, is_online: bool) -> None:
+        self.online.append(is_online)
+
+    async def token_answered(
+        self, id_token: IdToken, answer: IdTokenInfo, transaction_id: TransactionId | None, from_start: bool
+    ) -> None:
+        self.judged.append((id_token, answer, transaction_id, from_start))
+
+    def transaction_bound(self, transaction_id: TransactionId, reference: str) -> None:
+        self.bound[reference] = transaction_id
+
+    def find_transaction(self, reference: str) -> TransactionId | None:
+        return self.bound.get(reference)
+
+
+class MemoryOutbox:
+    """A `charging.ports.Outbox`; `fail_next` makes the next writes raise."""
+
+    def __init__(self, *facts: DurableFact) -> None:
+        self.rows = [OutboxRow(number, fact, 0) for number, fact in enumerate(facts, start=1)]
+        self.references: dict[TransactionId, str] = {}
+        self.discarded: list[tuple[DurableFact, str]] = []
+        self.fail_next: list[Exception] = []
+
+    def add(self, fact: DurableFact) -> None:
+        self.rows.append(OutboxRow(1 + max((row.row_id for row in self.rows), default=0), fact, 0))
+
+    def facts(self) -> Sequence[DurableFact]:
+        return [row.fact for row in self.rows]
+
+    async def first(self) -> OutboxRow | None:
+        return self.rows[0] if self.rows else None
+
+    async def confirm(self, row_id: int, reference: str | None = None) -> None:
+        if self.fail_next:
+            raise self.fail_next.pop(0)
+        row = self._remove(row_id)
+        if reference is not None:
+            self.references[getattr(row.fact, "transaction_id", "")] = reference
+
+    async def discard(self, row_id: int, reason: str) -> None:
+        self.discarded.append((self._remove(row_id).fact, reason))
+
+    async def count_attempt(self, row_id: int) -> None:
+        self.rows = [
+            replace(row, attempts=row.attempts + 1) if row.row_id == row_id else row for row in self.rows
+        ]
+
+    async def reference(self, transaction_id: TransactionId) -> str | None:
+        return self.references.get(transaction_id)
+
+    async def depth(self) -> int:
+        return len(self.rows)
+
+    def _remove(self, row_id: int) -> OutboxRow:
+        (row,) = [row for row in self.rows if row.row_id == row_id]
+        self.rows.remove(row)
+        return row
