@@ -1,0 +1,87 @@
+"""What the local API needs of the agent: four narrow ports, filled by `app.py`.
+
+The API reads frozen snapshots and asks; it owns no state of the station.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.charging.facts import Fact
+from agent.charging.requests import Request, Result, TransferResult
+from agent.charging.snapshot import StationSnapshot
+from agent.log import MessageJournal
+
+
+class StationPort(Protocol):
+    """The station (`charging/station.py`)."""
+
+    def snapshot(self) -> StationSnapshot: ...
+    def subscribe(self, listener: Callable[[Fact], None]) -> Callable[[], None]: ...
+    async def execute(self, request: Request) -> Result: ...
+
+
+class CsmsPort(Protocol):
+    """The connection to the CSMS and the conversation on it."""
+
+    @property
+    def is_connected(self) -> bool: ...
+    @property
+    def subprotocol(self) -> str | None:
+        """The one that was negotiated; None while there is no connection."""
+
+    @property
+    def registration(self) -> str | None:
+        """ "Accepted", "Pending" or "Rejected"; None: no answer to a BootNotification yet."""
+
+    def connect(self) -> None: ...
+    def disconnect(self) -> None:
+        """Close the socket and stay offline until `connect`."""
+
+    async def transfer_data(self, vendor_id: str, message_id: str | None, data: object) -> TransferResult:
+        """Outgoing DataTransfer. Raises LinkClosed at once when offline; CallTimeout, CallRejected."""
+
+
+class SimulationPort(Protocol):
+    """The simulated world (`hal/sim/world.py`). Nothing here waits.
+
+    What cannot be done raises ValueError("<argument>: <reason>")."""
+
+    def plug(
+        self,
+        evse_id: int = 1,
+        connector_id: int = 1,
+        *,
+        after_s: float = 0.0,
+        draw_after_s: float | None = 1.0,
+        current_a: float = 16.0,
+        phases: int = 3,
+        unplug_after_s: float | None = None,
+        diode_fail_after_s: float | None = None,
+    ) -> None: ...
+    def unplug(self, evse_id: int = 1) -> None: ...
+    def pause(self, evse_id: int = 1) -> None: ...
+    def resume(self, evse_id: int = 1) -> None: ...
+    def set_fault(self, evse_id: int, code: str) -> None: ...
+    def clear_fault(self, evse_id: int, code: str) -> None: ...
+    def tap(self, id_token: str, type: str = "ISO14443", evses: Sequence[int] = ()) -> None:
+        """Present a card at the reader that serves `evses` (empty = all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiPorts:
+    """Everything that the API talks to."""
+
+    about: Mapping[str, str]
+    """identity, vendor, model, serial_number, firmware_version, agent_version, csms_url ..."""
+    station: StationPort
+    csms: CsmsPort
+    messages: MessageJournal
+    outbox_depth: Callable[[], Awaitable[int]]
+    time: Callable[[], float]
+    """Loop time, to tell the age of a reading."""
+    outputs: Callable[[], Mapping[str, bool]] = dict
+    """Auxiliary outputs by name: on or off."""
+    crashes: Callable[[], Mapping[str, int]] = dict
+    """Background tasks that crashed since the start, and how often."""
+    simulation: SimulationPort | None = None

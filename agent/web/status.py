@@ -1,0 +1,110 @@
+"""The station's state as JSON for GET /api/v1/status: a pure projection of snapshots.
+
+Field names are the contract of docs/local-api.md. Called by `station_api.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agent.charging.snapshot import ActiveFault, EvseSnapshot, StationSnapshot, TransactionSnapshot
+from agent.web.ports import CsmsPort
+from hal.ports import MeterReading
+
+Json = dict[str, Any]
+
+
+def status_json(
+    about: Mapping[str, str],
+    station: StationSnapshot,
+    csms: CsmsPort,
+    *,
+    outbox_depth: int,
+    outputs: Mapping[str, bool],
+    crashes: Mapping[str, int],
+    now_time: float,
+) -> Json:
+    """`now_time` is loop time, the clock of `MeterReading.at_time`."""
+    return {
+        "station": {
+            **about,
+            "is_operative": station.is_operative,
+            "is_resetting": station.is_resetting,
+            "booted_at": station.booted_at,
+            "faults": faults_json(station.faults),
+        },
+        "link": {"is_connected": csms.is_connected, "url": about.get("csms_url", "")},
+        "registration": csms.registration,
+        "subprotocol": csms.subprotocol,
+        "outbox_depth": outbox_depth,
+        "outputs": dict(outputs),
+        "crashed_tasks": dict(crashes),
+        "evses": [evse_json(evse, now_time) for _number, evse in sorted(station.evses.items())],
+    }
+
+
+def evse_json(evse: EvseSnapshot, now_time: float) -> Json:
+    hardware = evse.hardware
+    return {
+        "evse_id": evse.evse_id,
+        "connectors": evse.connectors,
+        "connector_id": evse.connector_id,
+        "session": evse.session,
+        "changed_at": evse.changed_at,
+        "is_operative": evse.is_operative,
+        "inoperative_connectors": sorted(evse.inoperative_connectors),
+        "is_plugged": evse.is_plugged,
+        "pilot": hardware.pilot,
+        "contactor": hardware.contactor,
+        "is_locked": hardware.locked,
+        "offered_current_a": evse.offered_current_a,
+        "board_link": hardware.link_ok,
+        "temperature_c": hardware.temperature_c,
+        "faults": faults_json(evse.faults),
+        "id_token": evse.id_token.value if evse.id_token else None,
+        "transaction": transaction_json(evse.transaction, evse.reading),
+        "meter": meter_json(evse.reading, now_time) if evse.has_meter else None,
+    }
+
+
+def faults_json(faults: Sequence[ActiveFault]) -> list[Json]:
+    return [
+        {
+            "code": fault.code,
+            "since": fault.since,
+            "detail": fault.detail,
+            "stops_charging": fault.stops_charging,
+        }
+        for fault in faults
+    ]
+
+
+def transaction_json(transaction: TransactionSnapshot | None, reading: MeterReading | None) -> Json | None:
+    """`energy_wh` is what went into the EV so far, by the last reading; None when there is none."""
+    if transaction is None:
+        return None
+    register_wh = reading.energy_import_wh if reading is not None else None
+    return {
+        "transaction_id": transaction.transaction_id,
+        "reference": transaction.reference,
+        "id_token": transaction.id_token.value if transaction.id_token else None,
+        "started_at": transaction.started_at,
+        "charging_state": transaction.charging_state,
+        "meter_start_wh": transaction.meter_start_wh,
+        "energy_wh": None if register_wh is None else max(0.0, register_wh - transaction.meter_start_wh),
+    }
+
+
+def meter_json(reading: MeterReading | None, now_time: float) -> Json | None:
+    """The last reading with its age: for display, never for a bill."""
+    if reading is None:
+        return None
+    return {
+        "age_s": round(max(0.0, now_time - reading.at_time), 3),
+        "quality": reading.quality,
+        "energy_import_wh": reading.energy_import_wh,
+        "energy_export_wh": reading.energy_export_wh,
+        "power_w": reading.power_w,
+        "voltage_v": reading.voltage_v,
+        "current_a": reading.current_a,
+        "frequency_hz": reading.frequency_hz,
+    }

@@ -1,0 +1,204 @@
+"""/api/v1: status, facts, messages, link and DataTransfer as docs/local-api.md says."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+
+from agent.charging.facts import CablePlugged, TokenPresented
+from agent.charging.ids import IdToken
+from agent.charging.requests import TransferData
+from agent.errors import CallRejected, CallTimeout, LinkClosed
+from tests.helpers.snapshots import FAULTY, charging, evse, station
+from tests.web.conftest import WebBench
+
+
+async def test_status_shows_the_station_and_each_evse(bench: WebBench) -> None:
+    reading = bench.world.meter_reading(1)
+    bench.station.picture = station(
+        charging(1, faults=(FAULTY,), reading=reading), evse(2, is_operative=False)
+    )
+    code, status = await bench.ask("GET", "/api/v1/status")
+    assert code == 200
+    assert status["station"]["identity"] == "CP001"
+    assert status["link"] == {"is_connected": True, "url": "ws://127.0.0.1:9000/ocpp/CP001"}
+    assert (status["registration"], status["subprotocol"], status["outbox_depth"]) == (
+        "Accepted",
+        "ocpp1.6",
+        3,
+    )
+    first, second = status["evses"]
+    assert (first["pilot"], first["contactor"], first["offered_current_a"]) == ("C", "closed", 16.0)
+    assert first["faults"][0]["code"] == "rcd_dc"
+    assert first["transaction"]["transaction_id"] == "t-1"
+    assert first["transaction"]["reference"] == "42"
+    assert (second["is_operative"], second["transaction"], second["meter"]) == (False, None, None)
+
+
+async def test_the_meter_is_shown_with_its_age_and_quality(bench: WebBench) -> None:
+    bench.station.picture = station(charging(1, reading=bench.world.meter_reading(1)))
+    await asyncio.sleep(7)
+    _code, status = await bench.ask("GET", "/api/v1/status")
+    assert status["evses"][0]["meter"]["age_s"] == pytest.approx(7, abs=0.1)
+    assert status["evses"][0]["meter"]["quality"] == "ok"
+
+
+async def test_energy_so_far_is_register_minus_start_and_never_negative(bench: WebBench) -> None:
+    reading = bench.world.meter_reading(1)
+    bench.station.picture = station(charging(1, reading=reading))  # starts at 1000 Wh, the register is at 0
+    _code, status = await bench.ask("GET", "/api/v1/status")
+    assert status["evses"][0]["transaction"]["energy_wh"] == 0.0
+
+
+async def read_events(response: aiohttp.ClientResponse, count: int) -> list[tuple[str, Any]]:
+    events: list[tuple[str, Any]] = []
+    name = ""
+    async for line in response.content:
+        if line.startswith(b"event: "):
+            name = line[7:].decode().strip()
+        elif line.startswith(b"data: "):
+            events.append((name, json.loads(line[6:])))
+            if len(events) == count:
+                break
+    return events
+
+
+async def test_facts_are_streamed_as_they_happen(bench: WebBench) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    async with bench.http.get("http://localhost/api/v1/events") as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        await response.content.readline()  # the subscription stands once the stream greets
+        bench.station.publish(CablePlugged(1, 1, at))
+        bench.station.publish(TokenPresented(IdToken("TAG1"), (), at))
+        events = await read_events(response, 2)
+    assert events == [
+        (
+            "CablePlugged",
+            {"fact": "CablePlugged", "evse_id": 1, "connector_id": 1, "at": "2026-01-01T00:00:00Z"},
+        ),
+        (
+            "TokenPresented",
+            {
+                "fact": "TokenPresented",
+                "id_token": {"value": "TAG1", "type": "ISO14443"},
+                "evse_ids": [],
+                "at": "2026-01-01T00:00:00Z",
+            },
+        ),
+    ]
+
+
+async def test_a_listener_that_goes_away_is_forgotten(bench: WebBench) -> None:
+    async with bench.http.get("http://localhost/api/v1/events") as response:
+        await response.content.readline()
+        assert len(bench.station.listeners) == 1
+    bench.station.publish(CablePlugged(1, 1, datetime.now(UTC)))
+    await asyncio.sleep(60)
+    assert bench.station.listeners == []
+
+
+async def test_a_listener_that_does_not_read_is_cut_off_and_not_kept_in_memory(bench: WebBench) -> None:
+    async with bench.http.get("http://localhost/api/v1/events") as response:
+        await response.content.readline()
+        for _ in range(1500):  # in one turn of the loop: the stream has no chance to send
+            bench.station.publish(CablePlugged(1, 1, datetime.now(UTC)))
+        rest = await response.content.read()
+    assert rest.count(b"event: ") < 1000
+
+
+async def test_messages_are_shown_parsed_and_without_secrets(bench: WebBench) -> None:
+    bench.journal.record("out", '[2,"1","Heartbeat",{}]')
+    bench.journal.record("in", '[2,"2","ChangeConfiguration",{"key":"AuthorizationKey","value":"abcd"}]')
+    code, answer = await bench.ask("GET", "/api/v1/messages")
+    assert code == 200
+    assert [(entry["direction"], entry["type"], entry["action"]) for entry in answer["messages"]] == [
+        ("out", "call", "Heartbeat"),
+        ("in", "call", "ChangeConfiguration"),
+    ]
+    assert answer["messages"][1]["payload"]["value"] == "***"
+    _code, answer = await bench.ask("GET", "/api/v1/messages?action=heartbeat&limit=5&after=0")
+    assert [entry["number"] for entry in answer["messages"]] == [1]
+
+
+@pytest.mark.parametrize("query", ["limit=x", "after=-1", "limit="])
+async def test_a_query_that_is_no_number_names_its_field(bench: WebBench, query: str) -> None:
+    code, answer = await bench.ask("GET", f"/api/v1/messages?{query}")
+    assert (code, answer["field"]) == (400, query.split("=")[0])
+
+
+async def test_messages_can_be_followed(bench: WebBench) -> None:
+    bench.journal.record("out", '[2,"1","Heartbeat",{}]')
+    async with bench.http.get("http://localhost/api/v1/messages?follow=true&action=Heartbeat") as response:
+        await response.content.readline()
+        bench.journal.record("out", '[2,"2","MeterValues",{}]')
+        bench.journal.record("in", '[3,"1",{}]')
+        bench.journal.record("out", '[2,"3","Heartbeat",{}]')
+        events = await read_events(response, 3)
+    assert [entry["number"] for _name, entry in events] == [1, 3, 4]
+
+
+async def test_the_link_is_commanded_and_answers_at_once(bench: WebBench) -> None:
+    assert await bench.ask("POST", "/api/v1/link", {"command": "disconnect"}) == (
+        200,
+        {"command": "disconnect"},
+    )
+    assert not bench.csms.is_connected
+    assert await bench.ask("POST", "/api/v1/link", {"command": "connect"}) == (200, {"command": "connect"})
+    assert bench.csms.is_connected
+    code, answer = await bench.ask("POST", "/api/v1/link", {"command": "reboot"})
+    assert (code, answer["field"]) == (400, "command")
+
+
+async def test_a_vendor_message_goes_to_the_csms_and_its_answer_comes_back(bench: WebBench) -> None:
+    body = {"vendor_id": "com.example", "message_id": "Hello", "data": {"a": [1]}}
+    code, answer = await bench.ask("POST", "/api/v1/data-transfer", body)
+    assert (code, answer) == (200, {"status": "Accepted", "data": {"thanks": True}, "reason": ""})
+    assert bench.csms.sent == [("com.example", "Hello", {"a": [1]})]
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (LinkClosed("not connected"), 503),
+        (CallTimeout("30 s"), 504),
+        (CallRejected("NotSupported", "no"), 502),
+    ],
+)
+async def test_a_vendor_message_that_cannot_be_delivered_is_an_error(
+    bench: WebBench, failure: Exception, code: int
+) -> None:
+    bench.csms.failure = failure
+    answered, answer = await bench.ask("POST", "/api/v1/data-transfer", {"vendor_id": "com.example"})
+    assert answered == code
+    assert str(failure) in answer["error"]
+
+
+async def test_a_vendor_command_can_be_tried_on_the_station_itself(bench: WebBench) -> None:
+    body = {"vendor_id": "com.example", "message_id": "Fan", "data": True, "to": "station"}
+    code, answer = await bench.ask("POST", "/api/v1/data-transfer", body)
+    assert (code, answer) == (200, {"status": "Rejected", "data": {"result": "busy"}, "reason": "try later"})
+    assert bench.station.asked == [TransferData("com.example", "Fan", True, source="local")]
+    bench.station.crashes = True
+    code, answer = await bench.ask("POST", "/api/v1/data-transfer", body)
+    assert (code, answer["error"]) == (500, "vendor handler failed")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "vendor_id"),
+        ({"vendor_id": ""}, "vendor_id"),
+        ({"vendor_id": "x" * 256}, "vendor_id"),
+        ({"vendor_id": "x", "message_id": "y" * 51}, "message_id"),
+        ({"vendor_id": "x", "to": "moon"}, "to"),
+        ({"vendor_id": "x", "vendorId": "x"}, "vendorId"),
+        ([], None),
+    ],
+)
+async def test_a_wrong_body_names_its_field(bench: WebBench, body: object, field: str | None) -> None:
+    code, answer = await bench.ask("POST", "/api/v1/data-transfer", body)
+    assert (code, answer["field"]) == (400, field)
+    assert answer["error"]
