@@ -6,6 +6,7 @@ closed, then hardware and store. A reset ends the process with its own exit code
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -269,6 +270,9 @@ class Agent:
         )
         api = LocalApi(ports, self.config.socket_path, self.config.web.address)
         await api.start()
+        # Everything is loaded and stays: the collector need not walk it again and again while messages flow.
+        gc.collect()
+        gc.freeze()
         try:
             await asyncio.get_running_loop().create_future()
         finally:

@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 
 RESPONSE_S = 0.2
 """Time for the answer to a Reset to leave before anything else happens (R16-192)."""
-VENDOR_LIMIT_S = 20.0
-"""How long vendor commands may take in all; their own, shorter limit is theirs. Central systems wait 30 s and more."""
 UNLOCK_WAIT_S = 20.0
 SOFT_RESET_WAIT_S = 30.0
 HARD_RESET_WAIT_S = 5.0
@@ -242,16 +240,11 @@ class Execution:
         return ACCEPTED
 
     async def _transfer(self, request: requests.TransferData) -> TransferResult:
-        """To the vendor commands, bounded in time whatever they do. Raises RuntimeError when a handler crashed."""
+        """To the vendor commands, which bound size, depth and time. Raises RuntimeError when a handler crashed."""
         vendor = self._core.vendor
         if vendor is None:
             return TransferResult(TransferStatus.UNKNOWN_VENDOR_ID)
-        try:
-            async with asyncio.timeout(VENDOR_LIMIT_S):
-                return await vendor.execute(request)
-        except TimeoutError:
-            log.error("vendor %s: %s took too long", request.vendor_id, request.message_id)
-            return TransferResult(TransferStatus.REJECTED, reason="the handler took too long")
+        return await vendor.execute(request)
 
     # --- meters ----------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol, assert_never
 
@@ -52,7 +51,7 @@ from agent.ocpp.frontend import (
 )
 from agent.ocpp.outbox import Order, OwnCall
 from agent.ocpp.registration import BootSchedule
-from agent.ocpp.rpc import CallReceived, ErrorReceived, Ignored, Refused, ResultReceived, Rpc
+from agent.ocpp.rpc import CallReceived, ErrorReceived, Event, Ignored, Refused, ResultReceived, Rpc
 from agent.ocpp.status import StatusReports
 from agent.ocpp.timers import Timers
 
@@ -131,6 +130,8 @@ class Conversation:
         self._rpc: Rpc | None = None
         self._last_clock_time = 0.0
         self._has_heartbeat_waiting = False
+        self._picture: StationSnapshot | None = None
+        self._is_in_callback = False
         self._timers = Timers()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -150,7 +151,12 @@ class Conversation:
         return self._station.settings
 
     def snapshot(self) -> StationSnapshot:
-        return self._station.snapshot()
+        """One picture serves a message and what it triggers: within one callback of the link nothing moves."""
+        if not self._is_in_callback:
+            return self._station.snapshot()
+        if self._picture is None:
+            self._picture = self._station.snapshot()
+        return self._picture
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -236,7 +242,14 @@ class Conversation:
         if rpc is None:
             return
         self._record("in", text)
-        event = rpc.receive(text)
+        self._is_in_callback = True
+        try:
+            self._take(rpc, rpc.receive(text))
+        finally:
+            self._is_in_callback = False
+            self._picture = None
+
+    def _take(self, rpc: Rpc, event: Event) -> None:
         if isinstance(event, CallReceived):
             self._answer(rpc, event)
         elif isinstance(event, ResultReceived):
@@ -361,7 +374,7 @@ class Conversation:
         if isinstance(notice, StatusNotice) and notice.status is None:
             place = (notice.evse_id, notice.connector_id)
             status = self._front_end.connector_statuses(self.snapshot())[place]
-            notice = replace(notice, status=status)
+            notice = StatusNotice(*place, status, notice.at)
             if self._statuses is not None:
                 self._statuses.told(place, status)
         return self._front_end.encoders[type(notice)](notice, self, reference)
@@ -477,6 +490,7 @@ class Conversation:
     # --- what happens at the station -------------------------------------------------------------------
 
     def _on_fact(self, fact: Fact) -> None:
+        self._picture = None
         if isinstance(fact, MeterSampled):
             if self.is_online and fact.sample.context is not ReadingContext.TRIGGER:
                 self._report(fact)

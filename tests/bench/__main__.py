@@ -32,7 +32,7 @@ listen = ""
 [hal]
 driver = "sim"
 [vendor]
-enabled = ["example"]
+enabled = ["bench"]
 [settings]
 HeartbeatInterval = 86400
 """
@@ -45,7 +45,7 @@ STATUS = (
     {"requestedMessage": "StatusNotification", "connectorId": 1},
     "StatusNotification",
 )
-TRANSFER = ("DataTransfer", {"vendorId": "org.example.evse", "messageId": "Ping", "data": "{}"}, None)
+TRANSFER = ("DataTransfer", {"vendorId": "org.example.bench", "messageId": "Ping", "data": "{}"}, None)
 CONFIGURATION = ("GetConfiguration", {}, None)
 
 
@@ -66,7 +66,7 @@ def command(name: str, url: str, folder: str) -> list[str]:
     if name == AGENT:
         config = Path(folder) / "bench.toml"
         config.write_text(CONFIG.format(url=url, folder=folder))
-        return [str(Path(sys.executable).parent / "evse-agent"), "run", str(config)]
+        return [sys.executable, "-m", "tests.bench.stations.agent_with_vendor", str(config)]
     if name == LIBRARY:
         return [sys.executable, "-m", "tests.bench.stations.ocpp_library", url + "/BENCH"]
     return [sys.executable, "-m", "tests.bench.stations.bare_aiohttp", url + "/BENCH", name.rsplit(" ", 1)[1]]

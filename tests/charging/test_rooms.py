@@ -207,11 +207,16 @@ def test_station_stands_for_everything() -> None:
         assert places_of(wrong, connectors) is None
 
 
-def test_all_three_levels_have_to_be_in_service() -> None:
+@pytest.mark.req("R16-185", "R16-190")
+def test_the_last_word_about_a_connector_counts() -> None:
     assert is_operative({}, 1, 1)
-    for place in ((0, 0), (1, 0), (1, 1)):
-        assert not is_operative({place: False}, 1, 1)
-    assert is_operative({(2, 0): False, (1, 2): False}, 1, 1)
+    for target in ((0, 0), (1, 0), (1, 1)):
+        places = places_of(target, {1: 2, 2: 1})
+        assert places is not None
+        states = dict.fromkeys(places, False)
+        assert not is_operative(states, 1, 1)
+        assert is_operative({**states, (1, 1): True}, 1, 1)
+    assert is_operative({(2, 1): False, (1, 2): False}, 1, 1)
 
 
 def test_what_faults_do() -> None:
