@@ -19,7 +19,7 @@ $(BIN)/python:
 
 $(STAMP): $(BIN)/python pyproject.toml
 	@echo "Installing the agent and its development tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || { echo "failed: pip could not install the dependencies; is a package index reachable?"; exit 1; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' || { echo "failed: pip could not install the dependencies; is a package index reachable?"; exit 1; }
 	@touch $@
 
 # The firmware tests run real MicroPython (a WASM build from npm) under Node: $$NODE, PATH, or the PyPI wheel.
@@ -32,7 +32,7 @@ setup: $(STAMP) $(NODE_STAMP)  ## install everything that demo and test need
 demo: $(STAMP)  ## the main job on simulated hardware against a local CSMS, shown live
 	@$(BIN)/evse-agent demo
 
-run: $(STAMP)  ## run the agent on simulated hardware: make run CONFIG=my.toml
+run: $(STAMP)  ## run the agent: make run CONFIG=my.toml
 	@$(BIN)/evse-agent run $(CONFIG)
 
 test: lint types imports firmware tests  ## everything that CI runs
@@ -55,10 +55,11 @@ tests: $(STAMP) $(NODE_STAMP)
 
 bench: $(STAMP) $(NODE_STAMP)  ## speed and size side by side with peers; prints a table
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.bench_store
 
 format: $(STAMP)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove everything that make set up
-	rm -rf $(VENV) tests/wasm_board/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) tests/wasm_board/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist *.egg-info

@@ -300,7 +300,7 @@ class Board:
             return CODE_BAD_ARGS, {}
         if name == "output_set" or name == "output_pulse":
             return self._act_output(str(name), args, now_ms), {}
-        if name not in wire.ACTIONS:
+        if not isinstance(name, str) or name not in wire.ACTIONS:
             return CODE_UNKNOWN, {}
         connector = self._connector(request.get("c", 1))
         if connector is None:

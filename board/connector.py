@@ -170,15 +170,15 @@ class Connector:
 
     def apply(self, now_ms: int, setpoint: "Setpoint") -> None:
         """Take the host's setpoint; the next tick acts on it."""
-        if setpoint.flags & ALLOW_POWER and not self._flags & ALLOW_POWER:
-            self._released = False
+        if setpoint.flags & ~self._flags & (ALLOW_POWER | LOCK_HOLD):
+            self._released = False  # somebody else begins: the cable that was let go is wanted again
         self._flags = setpoint.flags
         self._limit_da = setpoint.limit_da
         self._fallback_da = setpoint.fallback_da
         self.lease.renew(now_ms, min(setpoint.lease_ms, MAX_LEASE_MS))
 
     def request_unlock(self) -> str:
-        """Let the cable go until the next permission or unplug; "" or the code of the refusal."""
+        """Let the cable go until the next permission, hold or unplug; "" or the code of the refusal."""
         welded = self.faults.standing & F_CONTACTOR_WELDED
         if not self.pins.has_lock or welded or (self.interlock.command and self._is_permitted()):
             return CODE_NOT_ALLOWED

@@ -94,11 +94,16 @@ def cable_rating_a(proximity_ohm: int) -> int:
     return 0
 
 
+def _is_power(state: int) -> bool:
+    return state == PILOT_C or state == PILOT_D
+
+
 class Pilot:
     """The debounced state of one control pilot, and what its negative half says of the EV's diode.
 
-    Towards A, B, E and F two equal samples suffice (the contactor must be open within 100 ms); C and D
-    need three. `state` is a PILOT_* number."""
+    Towards A, B, E and F two samples suffice (the contactor must be open within 100 ms), and out of C or D they
+    need not be equal; C and D need three. Samples between the windows count neither way. `state` is a PILOT_*
+    number."""
 
     __slots__ = ("_bad", "_candidate", "_count", "_good", "_odd_since", "state")
 
@@ -129,7 +134,9 @@ class Pilot:
         if seen == PILOT_A or seen >= PILOT_E:
             self._good = 0
             self._bad = 0
-        elif has_pwm and seen != UNKNOWN:
+        elif not has_pwm:
+            self._good = 0  # without PWM nobody sees the diode: a whole series is due before the next closing
+        elif seen != UNKNOWN:
             if low_mv <= _LOW_MAX:
                 self._bad = 0
                 if self._good < _DIODE_GOOD_TICKS:
@@ -141,15 +148,19 @@ class Pilot:
         return self._debounce(seen)
 
     def _debounce(self, seen: int) -> bool:
-        if seen == UNKNOWN or seen == self.state:
-            self._candidate = self.state
+        if seen == UNKNOWN:
+            return False
+        if seen == self.state:
+            self._candidate = seen
             self._count = 0
             return False
         if seen != self._candidate:
+            # A plug that bounces between A and B leaves C all the same: what counts is that it is not C.
+            if not (_is_power(self.state) and not _is_power(seen) and not _is_power(self._candidate)):
+                self._count = 0
             self._candidate = seen
-            self._count = 0
         self._count += 1
-        need = _TICKS_TO_CLOSE if seen in (PILOT_C, PILOT_D) else _TICKS_TO_OPEN
+        need = _TICKS_TO_CLOSE if _is_power(seen) else _TICKS_TO_OPEN
         if self._count < need:
             return False
         self.state = seen
@@ -158,7 +169,7 @@ class Pilot:
 
     @property
     def is_diode_good(self) -> bool:
-        """A whole series of samples with PWM has shown the diode since the EV came."""
+        """A whole series of samples has shown the diode since PWM started."""
         return self._good >= _DIODE_GOOD_TICKS
 
     @property

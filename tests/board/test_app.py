@@ -5,7 +5,8 @@ import pytest
 from board import wire
 from board.app import FIRMWARE_VERSION
 from board.connector import PILOT_OUT_E
-from tests.helpers.board_bench import BoardBench, FakePins, FixedCablePins
+from tests.helpers.board_bench import BoardBench
+from tests.helpers.fake_pins import FakePins, FixedCablePins
 
 
 def _naks(bench: BoardBench) -> list[tuple[int, ...]]:
@@ -255,7 +256,19 @@ def test_bad_requests_are_refused_and_hurt_nobody(message_type: int, payload: by
 
 
 @pytest.mark.parametrize(
-    "request_json", [{}, {"a": 3}, {"a": "led", "args": []}, {"a": "led", "c": 7}, {"a": "read", "c": None}]
+    "request_json",
+    [
+        {},
+        {"a": 3},
+        {"a": []},
+        {"a": {"a": 1}},
+        {"a": "led", "args": []},
+        {"a": "led", "args": {"name": [], "s": 1}},
+        {"a": "output_set", "args": {"name": {}, "on": True}},
+        {"a": "read", "args": {"names": [{}]}},
+        {"a": "led", "c": 7},
+        {"a": "read", "c": None},
+    ],
 )
 def test_odd_action_requests_are_answered(request_json: dict[str, object]) -> None:
     bench = BoardBench().run(100)

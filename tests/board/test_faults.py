@@ -4,7 +4,8 @@ from board import wire
 from board.connector import INPUT_DOOR, INPUT_EMERGENCY
 from board.faults import FaultBook
 from board.residual import TRIP_DC
-from tests.helpers.board_bench import BoardBench, FakePins
+from tests.helpers.board_bench import BoardBench
+from tests.helpers.fake_pins import FakePins
 
 
 def test_a_passing_fault_goes_5_s_after_its_cause() -> None:

@@ -6,7 +6,8 @@ from board import wire
 from board.connector import INPUT_DOOR, INPUT_EMERGENCY
 from board.interlock import Interlock
 from board.residual import TRIP_AC, TRIP_DC
-from tests.helpers.board_bench import GAP_MV, BoardBench, FakePins, FixedCablePins
+from tests.helpers.board_bench import BoardBench
+from tests.helpers.fake_pins import GAP_MV, FakePins, FixedCablePins
 
 
 def _ready() -> BoardBench:

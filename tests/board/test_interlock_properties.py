@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from board import wire
 from board.app import TICK_MS
 from board.connector import Connector
 from board.residual import TRIP_DC
-from tests.helpers.board_bench import GAP_MV, LEVELS_MV, BoardBench
+from tests.helpers.board_bench import BoardBench
+from tests.helpers.fake_pins import GAP_MV, LEVELS_MV
 
 Step = tuple[str, Any, int]
 
@@ -119,6 +120,7 @@ class _Watcher:
 
 @settings(max_examples=120, deadline=None)
 @given(_STORIES)
+@example([("never_closes", True, 1000), ("has_diode", False, 50), ("clear_fault", 524287, 0)])
 def test_the_contactor_is_closed_only_when_it_may_be(story: list[Step]) -> None:
     bench = BoardBench().charge()
     _Watcher(bench)

@@ -4,7 +4,8 @@ import pytest
 
 from board import wire
 from board.lock import STOP, TO_LOCKED, TO_OPEN, SocketLock
-from tests.helpers.board_bench import BoardBench, FakePins
+from tests.helpers.board_bench import BoardBench
+from tests.helpers.fake_pins import FakePins
 
 
 def _step(lock: SocketLock, now_ms: int, wants: bool, is_locked: bool, may_open: bool = True) -> int:
@@ -133,6 +134,21 @@ def test_unlock_in_b_frees_the_cable_until_the_next_permission() -> None:
     bench.setpoint(allow=False)
     bench.setpoint()
     assert bench.run(2000).pins.contactor
+
+
+@pytest.mark.parametrize("car", ["A", "B"])
+def test_a_cable_that_was_let_go_is_locked_again_by_the_next_hold(car: str) -> None:
+    bench = BoardBench().run(1500)
+    bench.setpoint(allow=False)
+    bench.pins.car(car)
+    bench.run(500)
+    bench.action("unlock")
+    bench.run(2000)
+    bench.pins.car("B")
+    bench.setpoint(allow=False)
+    assert not bench.run(2000).pins.is_bolt_locked
+    bench.setpoint(allow=False, lock=wire.LOCK_HOLD)
+    assert bench.run(2000).pins.is_bolt_locked
 
 
 def test_unlock_of_a_stuck_bolt_fails_in_time() -> None:

@@ -68,12 +68,46 @@ def test_between_the_windows_the_state_stays() -> None:
 @given(st.lists(st.integers(-13000, 13000), max_size=60))
 def test_a_state_is_never_taken_without_its_samples(levels: list[int]) -> None:
     pilot = Pilot()
+    before = pilot.state
     for i, level in enumerate(levels):
         if pilot.sample(i * 10, level, -12000, True):
             recent = [classify(mv) for mv in levels[: i + 1] if classify(mv) != UNKNOWN]
-            need = 3 if pilot.state in (PILOT_C, PILOT_D) else 2
+            is_power = pilot.state in (PILOT_C, PILOT_D)
             assert recent[-1] == pilot.state
-            assert recent.count(pilot.state) >= need
+            last = recent[-3:] if is_power else recent[-2:]
+            if is_power or before not in (PILOT_C, PILOT_D):
+                assert last == [pilot.state] * (3 if is_power else 2)
+            else:
+                assert len(last) == 2
+                assert not {PILOT_C, PILOT_D} & set(last)
+        before = pilot.state
+
+
+@given(
+    st.lists(st.sampled_from([12000, 9000, 0, -12000]), min_size=2, max_size=2),
+    st.lists(st.just(10500), max_size=3),
+)
+def test_a_bouncing_plug_opens_after_two_samples_that_are_not_c(
+    levels: list[int], between: list[int]
+) -> None:
+    pilot = Pilot()
+    _feed(pilot, 6000, 3)
+    assert pilot.state == PILOT_C
+    for level in [levels[0], *between, levels[1]]:
+        _feed(pilot, level, 1)
+    assert pilot.state == classify(levels[1])
+
+
+def test_a_level_at_the_edge_of_its_window_is_taken_all_the_same() -> None:
+    pilot = Pilot()
+    for _ in range(3):
+        _feed(pilot, 7100, 1)
+        _feed(pilot, 7101, 1)
+    assert pilot.state == PILOT_C
+    for _ in range(2):
+        _feed(pilot, 10100, 1)
+        _feed(pilot, 10101, 1)
+    assert pilot.state == PILOT_B
 
 
 def test_diode_needs_a_series_of_good_samples_and_a_short_series_of_bad_ones_refutes_it() -> None:
@@ -95,6 +129,9 @@ def test_diode_is_not_judged_without_pwm_and_forgotten_at_unplug() -> None:
     assert not pilot.is_diode_bad
     _feed(pilot, 9000, 20)
     assert pilot.is_diode_good
+    _feed(pilot, 9000, 1, low_mv=9000, has_pwm=False)
+    assert not pilot.is_diode_good, "it may have failed while nobody could see it"
+    _feed(pilot, 9000, 20)
     _feed(pilot, 12000, 1)
     assert not pilot.is_diode_good
 

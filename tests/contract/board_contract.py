@@ -1,4 +1,4 @@
-"""One contract for every board: what test_board_sim, test_board_wasm and test_board_real all run.
+"""One contract for every board: what test_board, test_board_wasm and test_board_real all run.
 
 Each of them gives a `rig` (tests/helpers/board_rigs.py) and takes everything from here. What needs a car runs where
 there is one to plug in; a real board is expected idle, with nothing in its socket.
@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from board import wire
-from tests.helpers.board_rigs import BoardClient, Rig
+from tests.helpers.board_client import SELF_TEST_MS, BoardClient
+from tests.helpers.board_rigs import Rig
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ async def client(rig: Rig) -> AsyncIterator[BoardClient]:
     client = BoardClient(rig.stream)
     await client.open()
     keeper = asyncio.create_task(client.keep())
-    await client.until(lambda _: any(event.kind == wire.EVENT_RCD_TEST for event in client.events))
+    await client.until_tested()
     yield client
     keeper.cancel()
     client.close()
@@ -50,6 +51,18 @@ async def test_hello_names_protocol_and_capabilities(client: BoardClient) -> Non
     assert client.hello["reset_cause"] in wire.RESET_NAMES
     assert client.hello["connectors"] >= 1
     assert client.hello["caps"].keys() >= {"max_a", "min_a", "phases", "lock", "rcd", "rcd_test", "aux"}
+
+
+async def test_a_board_that_has_been_up_for_a_while_serves_the_next_host(
+    client: BoardClient, rig: Rig
+) -> None:
+    await client.until(lambda status: status.uptime_ms > SELF_TEST_MS)
+    client.close()
+    successor = BoardClient(rig.stream)
+    await successor.open()
+    await successor.until_tested()
+    assert not [event for event in successor.events if event.kind == wire.EVENT_RCD_TEST]
+    successor.close()
 
 
 async def test_idle_board_is_in_a_and_open(client: BoardClient) -> None:

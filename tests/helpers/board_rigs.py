@@ -1,7 +1,7 @@
 """One way to plug, charge and break a board, whether it is simulated, in WASM, or real: the contract suite's rigs.
 
-`BoardClient` speaks frames over any byte stream. A rig gives a stream and the electricity behind it; a real board
-has no electricity that a test may move, so `has_electricity` is False there.
+A rig gives a stream (for `board_client.BoardClient`) and the electricity behind it; a real board has no
+electricity that a test may move, so `has_electricity` is False there.
 """
 
 import asyncio
@@ -9,115 +9,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from board import wire
 from hal.bus.byte_stream import ByteStream
 from hal.bus.serial_port import LineSettings, SerialPort
-from hal.errors import DeviceMissing
 from hal.sim.firmware import SimulatedBoard
 from hal.sim.world import World
 from tests.helpers.wasm_board import WasmBoard
-
-
-class BoardClient:
-    """A host of the board: HELLO, a leased setpoint each 0.5 s, acknowledged events."""
-
-    def __init__(self, stream: ByteStream) -> None:
-        self.status: wire.Status | None = None
-        self.events: list[wire.Event] = []
-        self.hello: dict[str, Any] = {}
-        self.setpoint: wire.Setpoint | None = None
-        self.console: list[bytes] = []
-        self._stream = stream
-        self._reader = wire.Reader()
-        self._replies: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
-        self._seq = 0
-        self._changed = asyncio.Event()
-
-    async def open(self) -> None:
-        await self._stream.open(self._on_bytes, self._on_lost)
-        self.hello = wire.unpack_json(
-            await self.ask(wire.HELLO, wire.pack_json(wire.hello_request("contract")))
-        )
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def _on_lost(self, error: DeviceMissing) -> None:
-        for reply in self._replies.values():
-            if not reply.done():
-                reply.set_exception(error)
-
-    def _on_bytes(self, octets: bytes) -> None:
-        frames, console = self._reader.feed(octets)
-        self.console += console
-        for message_type, seq, payload in frames:
-            if message_type == wire.STATUS:
-                self.status = wire.unpack_status(payload)
-            elif message_type == wire.EVENT:
-                event = wire.unpack_event(payload)
-                self.events.append(event)
-                self.send(wire.EVENT_ACK, wire.pack_event_ack(event.event_seq))
-            elif seq in self._replies and not self._replies[seq].done():
-                self._replies[seq].set_result((message_type, payload))
-        self._changed.set()
-
-    def send(self, message_type: int, payload: bytes = b"") -> int:
-        self._seq = self._seq % 255 + 1
-        self._stream.write(wire.encode(message_type, self._seq, payload))
-        return self._seq
-
-    def write(self, octets: bytes) -> None:
-        self._stream.write(octets)
-
-    async def exchange(
-        self, message_type: int, payload: bytes = b"", timeout_s: float = 10.0
-    ) -> tuple[int, bytes]:
-        """The reply's type and payload, NAK included."""
-        seq = self.send(message_type, payload)
-        self._replies[seq] = asyncio.get_running_loop().create_future()
-        try:
-            return await asyncio.wait_for(self._replies[seq], timeout_s)
-        finally:
-            del self._replies[seq]
-
-    async def ask(self, message_type: int, payload: bytes = b"") -> bytes:
-        """The payload of the positive reply."""
-        reply_type, reply = await self.exchange(message_type, payload)
-        assert reply_type == message_type | wire.REPLY, f"refused: {wire.unpack_nak(reply)}"
-        return reply
-
-    async def act(self, action: str, /, **args: Any) -> dict[str, Any]:
-        request = wire.pack_json({"a": action, "c": 1, "args": args})
-        return wire.unpack_json(await self.ask(wire.ACTION, request))
-
-    def permit(self, limit_a: float = 16.0, *, lease_ms: int = 3000, allow: bool = True) -> None:
-        """Want this from now on; `keep` renews it."""
-        flags = wire.AVAILABLE | (wire.ALLOW_POWER if allow else 0)
-        self.setpoint = wire.Setpoint(1, flags, int(limit_a * 10), lease_ms)
-        self.send(wire.SETPOINT, self.setpoint.pack())
-
-    async def keep(self) -> None:
-        while True:
-            if self.setpoint is not None:
-                self.send(wire.SETPOINT, self.setpoint.pack())
-            await asyncio.sleep(0.5)
-
-    async def until(self, condition: Callable[[wire.Status], bool], timeout_s: float = 10.0) -> wire.Status:
-        """Wait for a STATUS that fits. Fails with the last one."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self.status is None or not condition(self.status):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            last = self.status
-            seen = {name: getattr(last, name) for name in wire.Status.__slots__} if last else None
-            raise AssertionError(f"not within {timeout_s} s; last status {seen}") from None
-        return self.status
-
-    @property
-    def faults(self) -> list[str]:
-        return wire.fault_names(self.status.faults) if self.status else []
 
 
 class Rig(Protocol):

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Self
 
 FOLDER = Path(__file__).resolve().parents[1] / "wasm_board"
-PACKAGE = FOLDER / "node_modules/@micropython/micropython-webassembly-pyscript/micropython.wasm"
+LOCK = FOLDER / "package-lock.json"
+INSTALLED_LOCK = FOLDER / "node_modules/.package-lock.json"
+"""npm's own note of what it has installed."""
 START_TIMEOUT_S = 20.0
 WATCHDOG_CAUSE = 3
 
@@ -52,16 +54,28 @@ def npm() -> list[str]:
     return command
 
 
+def _integrity(lock: Path) -> dict[str, str]:
+    """Package -> hash; empty if nothing is installed."""
+    if not lock.exists():
+        return {}
+    packages = json.loads(lock.read_text())["packages"]
+    return {name: package["integrity"] for name, package in packages.items() if name}
+
+
+def _is_installed() -> bool:
+    return _integrity(INSTALLED_LOCK) == _integrity(LOCK)
+
+
 def ensure_wasm_packages() -> None:
-    """Install the locked npm packages if they are not there. Raises RuntimeError that says what failed."""
-    if PACKAGE.exists():
+    """Install the locked npm packages unless just these are there. Raises RuntimeError that says what failed."""
+    if _is_installed():
         return
     command = [*npm(), "ci", "--no-audit", "--no-fund", "--loglevel=error"]
     path = os.pathsep.join([str(Path(node()[0]).parent), os.environ.get("PATH", "")])
     done = subprocess.run(
         command, cwd=FOLDER, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=300
     )
-    if done.returncode or not PACKAGE.exists():
+    if done.returncode or not _is_installed():
         raise RuntimeError(f"npm ci failed in {FOLDER.name}; is a registry reachable?\n{done.stderr.strip()}")
 
 
@@ -75,14 +89,18 @@ class WasmBoard:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def start(self, cause: int = 1) -> Self:
-        """Boot the firmware. Raises RuntimeError if it does not come up."""
+    async def start(self, cause: int = 1, car: str = "A") -> Self:
+        """Boot the firmware, after a `stop` on the same serial port. Raises RuntimeError if it does not come up."""
         ensure_wasm_packages()
         self._process = await asyncio.create_subprocess_exec(
             *node(),
             str(FOLDER / "board.mjs"),
             "--cause",
             str(cause),
+            "--uart",
+            str(self.uart_port),
+            "--car",
+            car,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -114,6 +132,7 @@ class WasmBoard:
         return await self._process.wait()
 
     async def stop(self) -> None:
+        """SIGKILL: the power of the board is cut."""
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:

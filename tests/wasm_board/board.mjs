@@ -1,4 +1,4 @@
-// The firmware of board/ in real MicroPython (WASM): `node board.mjs --firmware DIR [--cause N]`.
+// The firmware of board/ in real MicroPython (WASM): `node board.mjs [--firmware DIR] [--cause N] [--uart PORT] [--car A]`.
 // Opens a TCP port as the board's UART and another for the tests (one JSON object per line), tells both ports in one
 // line on stdout, and ends when its stdin does. A firmware that hangs is killed by a watchdog in its own thread.
 
@@ -26,6 +26,7 @@ const micropython = await loadMicroPython({
 });
 const memory = micropython._module;
 const electricity = new Electricity();
+electricity.set({ car: option("car", "A") });
 
 // ---- UART over TCP ---------------------------------------------------------------------------------------
 let host = null;
@@ -110,9 +111,9 @@ function serveUart(socket) {
   socket.on("error", () => {});
 }
 
-const listen = (serve) => new Promise((resolve) => {
+const listen = (serve, port = 0) => new Promise((resolve) => {
   const server = net.createServer(serve);
-  server.listen(0, "127.0.0.1", () => resolve(server.address().port));
+  server.listen(port, "127.0.0.1", () => resolve(server.address().port));
 });
 
 // ---- start -------------------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ micropython.FS.writeFile("/firmware/machine.py", fs.readFileSync(path.join(here,
 for (const name of fs.readdirSync(firmware).filter((name) => name.endsWith(".py"))) {
   micropython.FS.writeFile(`/firmware/board/${name}`, fs.readFileSync(path.join(firmware, name)));
 }
-const ports = { uart: await listen(serveUart), control: await listen(serveControl) };
+const ports = { uart: await listen(serveUart, Number(option("uart", 0))), control: await listen(serveControl) };
 micropython.runPython(`
 import asyncio, json, sys
 sys.path.insert(0, "/firmware")

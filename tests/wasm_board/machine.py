@@ -52,7 +52,7 @@ class ADC:
 
 
 class UART:
-    def __init__(self, number, baudrate, *, rxbuf):
+    def __init__(self, number, baudrate, *, rxbuf, txbuf):
         pass
 
     def any(self):
