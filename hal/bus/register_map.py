@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, Literal, get_args
 
 from hal.bus.modbus import MAX_REGISTERS, READ_HOLDING, READ_INPUT, ReadFunction
@@ -81,7 +82,9 @@ class RegisterValue:
         octets = struct.pack(f">{self.count}H", *(reversed(words) if self.low_word_first else words))
         if self.type[0] == "f":
             real: float = struct.unpack(">f" if self.count == 2 else ">d", octets)[0]
-            return real * self.factor / self.divide if math.isfinite(real) else None
+            if not math.isfinite(real):
+                return None
+            return float(_meant(real, is_single=self.count == 2) * self.factor / self.divide)
         raw = int.from_bytes(octets, "big", signed=self.type[0] == "s")
         return None if raw in self.invalid else raw * self.factor / self.divide
 
@@ -154,6 +157,18 @@ class MeterProfile:
                 offset = value.address - block.address
                 values[value.measurand] = value.decode(words[offset : offset + value.count])
         return values
+
+
+def _meant(real: float, is_single: bool) -> Decimal:
+    """The shortest decimal that reads as this number: 47.126 kWh on the meter's display, not 47.1259994.
+
+    Else a register in kWh would lose its last Wh where whole ones are cut off."""
+    if is_single:
+        for digits in (6, 7, 8):
+            text = f"{real:.{digits}g}"
+            if struct.unpack(">f", struct.pack(">f", float(text)))[0] == real:
+                return Decimal(text)
+    return Decimal(repr(real))
 
 
 def _not_available(register_type: RegisterType) -> int:

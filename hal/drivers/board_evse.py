@@ -219,7 +219,7 @@ class BoardEvse:
 
     def on_link(self, state: LinkState) -> None:
         was_ok = self._state.link_ok
-        is_ok = state is LinkState.UP
+        is_ok = state is LinkState.UP and self._link.has_connector(self._evse_id)
         faults = self._with_link_fault()
         self._take(replace(self._state, link_ok=is_ok, faults=faults), is_link=was_ok != is_ok)
 
@@ -231,6 +231,11 @@ class BoardEvse:
         self._tell(EvseEvent("board_reset", self._state, FaultCode.BOARD_RESET, cause))
 
     def _with_link_fault(self) -> frozenset[FaultCode]:
+        board = self._link.identity
+        if board is not None and not self._link.has_connector(self._evse_id):
+            has = f"the board has {board.connectors} connector{'s' * (board.connectors != 1)}"
+            self._details[FaultCode.FIRMWARE_INCOMPATIBLE] = f"{has}, none for EVSE {self._evse_id}"
+            return frozenset({FaultCode.FIRMWARE_INCOMPATIBLE})
         fault = LINK_FAULTS.get(self._link.state)
         return self._board_faults if fault is None else self._board_faults | {fault}
 

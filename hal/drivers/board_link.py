@@ -33,6 +33,9 @@ SILENT_S: Final = 3.0
 LOST_S: Final = 5.0
 REPLY_MARGIN_S: Final = 1.0
 """What a reply may take beyond the time that the wire gives the board."""
+CLOCK_TOLERANCE_MS: Final = 1000
+CLOCK_DRIFT: Final = 0.001
+"""What the board's uptime may lag behind our clock without a restart: a late answer, a poor crystal."""
 EVENTS_REMEMBERED: Final = 4 * wire.EVENT_RING
 
 
@@ -105,7 +108,9 @@ class BoardObserver(Protocol):
     def on_event(self, event: wire.Event) -> None:
         """Once for each event, however often the board repeats it."""
 
-    def on_link(self, state: LinkState) -> None: ...
+    def on_link(self, state: LinkState) -> None:
+        """The state changed, or HELLO told anew which connectors the board has."""
+
     def on_events_lost(self) -> None:
         """More events happened than the board could keep."""
 
@@ -140,6 +145,8 @@ class BoardLink:
         self._state = LinkState.STARTING
         self._is_linked = False
         self._has_met_board = False
+        self._is_restart_known = False
+        """The board has restarted since we first met it."""
         self._last_status_time = 0.0
         self._last_uptime_ms = 0
         self._seen_events: deque[int] = deque(maxlen=EVENTS_REMEMBERED)
@@ -158,6 +165,10 @@ class BoardLink:
     def is_linked(self) -> bool:
         """HELLO was exchanged in our version and the line stands."""
         return self._is_linked
+
+    def has_connector(self, connector: int) -> bool:
+        """False only if the board said in HELLO that it has fewer connectors."""
+        return self.identity is None or connector <= self.identity.connectors
 
     def observe(self, connector: int, observer: BoardObserver) -> None:
         self._observers[connector] = observer
@@ -239,7 +250,7 @@ class BoardLink:
             self.apply(connector, wire.Setpoint(connector))
         deadline = asyncio.get_running_loop().time() + timeout_s
         while self._is_linked and any(
-            renewal.unanswered or not renewal.due_time for renewal in self._renewals.values()
+            renewal.unanswered or not renewal.due_time for renewal in self._served().values()
         ):
             if asyncio.get_running_loop().time() >= deadline:
                 log.warning("board %s did not confirm the shutdown; its lease will run out", self.name)
@@ -284,25 +295,30 @@ class BoardLink:
             return False
         identity = parse_identity(hello)
         log.info("board %s: %s, firmware %s", self.name, identity.hardware, identity.firmware)
-        for connector in self._observers:
-            if connector > identity.connectors:
-                log.error("board %s has %d connectors, no %d", self.name, identity.connectors, connector)
-        if identity.uptime_ms < self._last_uptime_ms or not self._has_met_board:
+        has_restarted = self._has_met_board and self._is_younger(identity.uptime_ms)
+        if has_restarted or not self._has_met_board:
             self._seen_events.clear()
             self._newest_event = None
-        self._last_uptime_ms = identity.uptime_ms
+        self._is_restart_known = self._is_restart_known or has_restarted
         self.identity = identity
         self._is_linked = True
+        for observer in self._observers.values():
+            observer.on_link(self._state)
         for renewal in self._renewals.values():
             renewal.unanswered = 0
             renewal.due_time = 0.0
         self._arm()
         return True
 
+    def _is_younger(self, uptime_ms: int) -> bool:
+        """Whether the board has started again since its last STATUS, however long ago that was."""
+        away_ms = 1000 * (asyncio.get_running_loop().time() - self._last_status_time)
+        return uptime_ms + CLOCK_TOLERANCE_MS < self._last_uptime_ms + away_ms * (1 - CLOCK_DRIFT)
+
     def _let_go(self) -> None:
         """Close the line; a board that still hears us loses its permissions with the last bytes."""
         if self._is_linked:
-            for connector in self._renewals:
+            for connector in self._served():
                 last = wire.Setpoint(connector).pack()
                 self._stream.write(wire.encode(wire.SETPOINT, next(self._seqs), last))
         self._is_linked = False
@@ -312,6 +328,14 @@ class BoardLink:
             self._change_state(LinkState.SILENT)
 
     # ---- sending
+
+    def _served(self) -> dict[int, _Renewal]:
+        """The setpoints of connectors that the board has; it would refuse the others every second."""
+        return {
+            connector: renewal
+            for connector, renewal in self._renewals.items()
+            if self.has_connector(connector)
+        }
 
     async def _ask(self, message_type: int, payload: bytes, timeout_s: float) -> bytes:
         loop = asyncio.get_running_loop()
@@ -340,7 +364,7 @@ class BoardLink:
         elif self._state in (LinkState.STARTING, LinkState.SILENT):
             due_times.append(self._last_status_time + LOST_S)
         if self._is_linked:
-            due_times += [renewal.due_time for renewal in self._renewals.values()]
+            due_times += [renewal.due_time for renewal in self._served().values()]
         if self._timer is not None:
             self._timer.cancel()
         self._timer = loop.call_at(min(due_times), self._on_timer, loop) if due_times else None
@@ -348,7 +372,7 @@ class BoardLink:
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         if self._is_linked:
-            for connector, renewal in self._renewals.items():
+            for connector, renewal in self._served().items():
                 if renewal.due_time <= now and not self._send_setpoint(connector, renewal, now):
                     self._end_line("it does not confirm setpoints")
                     break
@@ -446,8 +470,8 @@ class BoardLink:
         if self._newest_event is None or (event.event_seq - self._newest_event) & 0xFFFF < 0x8000:
             self._newest_event = event.event_seq
         if event.kind == wire.EVENT_RESET:
-            # A power-up before we met is no news; everything else is.
-            if self._has_met_board or event.a != wire.RESET_POWER:
+            # How the board came up before we met is no news, unless it had hung.
+            if self._is_restart_known or event.a == wire.RESET_WATCHDOG:
                 for on_reset in self._reset_observers:
                     on_reset(wire.RESET_NAMES.get(event.a, str(event.a)))
         elif event.connector in self._observers:

@@ -109,5 +109,11 @@ class AgentProcess:
                 f"never reached; last status {status}\nlog:\n{self.log.read_text()}"
             ) from None
 
+    async def logged(self, text: str, timeout_s: float = 20.0) -> None:
+        """Wait until the log holds `text`."""
+        async with asyncio.timeout(timeout_s):
+            while text not in self.log.read_text():  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.05)
+
     async def sim(self, path: str, body: Any = None) -> Any:
         return await self.ask("POST", f"/sim/v1/{path}", body if body is not None else {})

@@ -28,6 +28,19 @@ def test_registers_decode_to_what_was_encoded(
     assert value.decode(value.encode(raw * 1000 / divide)) == pytest.approx(raw * 1000 / divide, rel=1e-6)
 
 
+@given(st.sampled_from(["f32", "f64"]), st.integers(0, 9_999_999))
+def test_a_register_in_kwh_loses_no_wh(register_type: Any, energy_wh: int) -> None:
+    value = RegisterValue("energy_import", 0, register_type, 1000, 1, False, frozenset())
+    assert value.decode(value.encode(energy_wh)) == energy_wh
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_real_number_is_the_same_number_after_decoding(number: float) -> None:
+    value = RegisterValue("power", 0, "f32", 1, 1, False, frozenset())
+    words = value.encode(number)
+    assert value.encode(value.decode(words)) == words
+
+
 @pytest.mark.parametrize("register_type", TYPES)
 def test_not_available_is_none(register_type: Any) -> None:
     profile = parse_profile(profile_table(register_type), "test")

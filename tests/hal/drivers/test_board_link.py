@@ -254,6 +254,101 @@ async def test_console_text_goes_to_the_log(played: Played, caplog: pytest.LogCa
     assert "board> MemoryError:" in caplog.text
 
 
+async def test_an_evse_that_the_board_has_no_connector_for_is_a_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    played = Played(connectors=1)
+    second = BoardEvse(played.link, 2, 32.0, 0.0)
+    told: list[EvseEvent] = []
+    second.subscribe(told.append)
+    async with running(played.link):
+        played.evse.apply(ALLOW)
+        second.apply(ALLOW)
+        await asyncio.sleep(10)
+        (fault,) = told
+        assert (fault.kind, fault.fault) == ("fault", FaultCode.FIRMWARE_INCOMPATIBLE)
+        assert fault.detail == "the board has 1 connector, none for EVSE 2"
+        assert (second.state.link_ok, second.state.contactor) == (False, ContactorState.UNKNOWN)
+        assert played.board.setpoints(2) == []
+        assert played.evse.state.faults == frozenset()
+        assert played.link.state is LinkState.UP
+        await played.link.shut_down()
+        assert "did not confirm" not in caplog.text
+        played.board.connectors = 2  # another board
+        played.board.line.unplug()
+        await asyncio.sleep(1)
+        played.board.line.plug()
+        await asyncio.sleep(10)
+        assert second.state.faults == frozenset()
+        assert second.state.link_ok
+        assert played.board.setpoints(2)
+
+
+async def test_a_restart_with_fewer_connectors_is_noticed_while_the_link_is_up() -> None:
+    played = Played(connectors=2)
+    second = BoardEvse(played.link, 2, 32.0, 0.0)
+    async with running(played.link):
+        played.evse.apply(ALLOW)
+        second.apply(ALLOW)
+        await asyncio.sleep(1.5)
+        assert second.state.link_ok
+        played.board.connectors = 1
+        played.board.naks[wire.SETPOINT] = wire.NAK_NO_HELLO
+        await asyncio.sleep(1.0)
+        played.board.naks.clear()
+        await asyncio.sleep(1.5)
+        assert played.evse.state.link_ok
+        assert not second.state.link_ok
+        assert second.state.faults == {FaultCode.FIRMWARE_INCOMPATIBLE}
+
+
+@pytest.mark.parametrize(("cause", "told"), [("POWER", []), ("SOFT", []), ("WATCHDOG", ["wdt"])])
+async def test_how_the_board_came_up_before_we_met_is_news_only_after_a_hang(
+    cause: str, told: list[str]
+) -> None:
+    played = Played()
+    async with running(played.link):
+        await asyncio.sleep(0.5)
+        played.board.uptime_ms = 60_000
+        played.board.say_status()
+        played.board.say_event(wire.EVENT_RESET, getattr(wire, f"RESET_{cause}"), connector=0)
+        await asyncio.sleep(0)
+    assert [event.detail for event in played.events if event.kind == "board_reset"] == told
+
+
+@pytest.mark.parametrize(("before_ms", "away_s", "after_ms"), [(60_000, 1, 500), (2_000, 20, 6_000)])
+async def test_a_power_up_after_we_met_is_told(
+    played: Played, before_ms: int, away_s: float, after_ms: int
+) -> None:
+    """Also when the board is found older than when it was lost; and though its events are counted anew."""
+    played.board.uptime_ms = before_ms
+    played.board.say_status()
+    played.board.say_event(wire.EVENT_RESET, wire.RESET_POWER, connector=0)
+    played.board.line.unplug()
+    await asyncio.sleep(away_s)
+    played.board.uptime_ms, played.board.event_seq = after_ms, 0
+    played.board.line.plug()
+    await asyncio.sleep(6)
+    assert played.evse.state.link_ok
+    played.board.say_event(wire.EVENT_RESET, wire.RESET_POWER, connector=0)
+    await asyncio.sleep(0)
+    (reset,) = [event for event in played.events if event.kind == "board_reset"]
+    assert (reset.fault, reset.detail) == (FaultCode.BOARD_RESET, "power")
+
+
+async def test_a_replugged_line_is_no_restart(played: Played) -> None:
+    played.board.uptime_ms = 60_000
+    played.board.say_status()
+    played.board.line.unplug()
+    await asyncio.sleep(20)
+    played.board.uptime_ms = 85_000
+    played.board.line.plug()
+    await asyncio.sleep(6)
+    played.board.say_event(wire.EVENT_RESET, wire.RESET_POWER, connector=0)
+    await asyncio.sleep(0)
+    assert "board_reset" not in played.kinds()
+
+
 async def test_events_are_acknowledged_each_time_and_told_once(played: Played) -> None:
     for code in ("rcd_dc", "rcd_dc"):
         played.board.event_seq = 7
