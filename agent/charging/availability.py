@@ -62,5 +62,8 @@ def places_of(target: Place, connectors: Mapping[EvseId, int]) -> tuple[Place, .
 
 
 def is_operative(states: Mapping[Place, bool], evse_id: EvseId, connector_id: ConnectorId) -> bool:
-    """May this connector be used? All three levels have to be in service; what is not named is."""
-    return all(states.get(place, True) for place in (STATION, (evse_id, 0), (evse_id, connector_id)))
+    """May this connector be used? The last word about it counts; what was never named is in service.
+
+    A change of the station or an EVSE is a word about each of its connectors (`places_of`), so a connector can be put
+    back into service alone after the whole station was taken out of it: Accepted has to mean that it happens."""
+    return states.get((evse_id, connector_id), True)

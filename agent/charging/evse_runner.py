@@ -182,14 +182,20 @@ class EvseRunner:
         self._take(event.state, event.detail if event.kind == "fault" else "")
 
     def _take(self, state: EvseState, detail: str = "") -> None:
-        """Level-triggered: whatever was missed in between, this is what is. Faults first: they open."""
+        """Level-triggered: whatever was missed in between, this is what is.
+
+        New faults first: they open. Those that are gone last: what shows behind them is to be up to date."""
         for code in sorted(state.faults - self._faults.keys()):
             self.raise_fault(code, detail)
+        if state.link_ok:  # otherwise what it says of pilot and contactor is old
+            self._take_signals(state)
         gone = [code for code in self._faults if self._is_of_board(code) and code not in state.faults]
         for code in map(FaultCode, gone):
             self.clear_fault(code)
-        if not state.link_ok:
-            return  # what it says of pilot and contactor is old
+        self._apply()
+        self._wake_waiting()
+
+    def _take_signals(self, state: EvseState) -> None:
         self.refresh_limit()
         if state.locked is not self.session.locked:
             self.hear(events.LockChanged(state.locked))
@@ -200,8 +206,6 @@ class EvseRunner:
             self.hear(events.PowerPathChanged(is_closed))
         if wants_power != self.session.power_wanted:
             self.hear(events.PowerWanted(wants_power))
-        self._apply()
-        self._wake_waiting()
 
     def _take_cable(self, state: EvseState) -> None:
         """States E and F say nothing about the cable; what was known stays."""
@@ -373,17 +377,17 @@ class EvseRunner:
     def snapshot(self) -> EvseSnapshot:
         session = self.session
         places = range(1, self.ports.connectors + 1)
-        in_force = self._core.in_force
+        inoperative = frozenset(
+            connector for connector in places if not self._core.may_be_used(self.evse_id, connector)
+        )
         return EvseSnapshot(
             evse_id=self.evse_id,
             connectors=self.ports.connectors,
             connector_id=session.connector_id,
             session=session.stage,
             changed_at=self._changed_at,
-            is_operative=in_force.get((self.evse_id, 0), True),
-            inoperative_connectors=frozenset(
-                connector for connector in places if not in_force.get((self.evse_id, connector), True)
-            ),
+            is_operative=len(inoperative) < self.ports.connectors,
+            inoperative_connectors=inoperative,
             is_plugged=session.plugged,
             transaction=self._transaction(),
             id_token=session.id_token or session.checking,
@@ -408,4 +412,5 @@ class EvseRunner:
             reference=book.reference,
             deauthorized=self.session.deauthorized,
             ev_disconnected=self.session.ev_disconnected,
+            is_resumed=self.session.resumed,
         )

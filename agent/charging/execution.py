@@ -12,7 +12,7 @@ from functools import partial
 from typing import assert_never
 
 from agent.charging import events, requests
-from agent.charging.availability import RESET_FAULT, places_of
+from agent.charging.availability import RESET_FAULT, Place, places_of
 from agent.charging.core import StationCore
 from agent.charging.evse_runner import EvseRunner
 from agent.charging.facts import MeterSampled, Sample
@@ -176,12 +176,15 @@ class Execution:
                 core.store_failed(error)
                 return Answer(Verdict.REJECTED, "not stored")
             core.wanted.update(changes)
-        busy = {evse_id for evse_id, runner in core.runners.items() if runner.session.has_transaction}
-        core.put_in_force(*(place for place in places if place[0] not in busy))
-        waits = any(
-            place[0] in busy and core.in_force.get(place, True) != request.operative for place in places
-        )
+        busy = set() if request.operative else self._places_in_use()
+        core.put_in_force(*(place for place in places if place not in busy))
+        waits = any(place in busy and core.in_force.get(place, True) for place in places)
         return Answer(Verdict.SCHEDULED, "a transaction runs") if waits else ACCEPTED
+
+    def _places_in_use(self) -> set[Place]:
+        """The connectors with a transaction, and their EVSEs; other connectors of an EVSE need not wait."""
+        used = [runner for runner in self._core.runners.values() if runner.session.has_transaction]
+        return {(runner.evse_id, each) for runner in used for each in (0, runner.session.connector_id)}
 
     def _reset(self, request: requests.ResetStation) -> Answer:
         core = self._core

@@ -104,7 +104,7 @@ def _unplug_charging(session: Session, _event: events.CableDisconnected, policy:
     """R16-081, R16-082, R16-125 to R16-127: priority of StopTransactionOnEVSideDisconnect over Unlock...."""
     after = replace(session, plugged=False, remark=EV_SIDE_DISCONNECTED)
     if not policy.stop_on_ev_disconnect:
-        return replace(after, ev_disconnected=True), ()
+        return replace(after, ev_disconnected=True, resumed=True), ()
     stop = Stop(StopReason.EV_DISCONNECTED, TriggerReason.EV_DEPARTED, lost=Condition.EV_CONNECTED)
     return _stop(after, stop, policy)
 
@@ -158,7 +158,11 @@ def _offer_finishing(session: Session, event: events.TokenOffered, policy: Polic
 
 
 def _authorize(session: Session, event: events.TokenVerified, policy: Policy) -> Change:
-    """A driver is identified. Without a cable, ConnectionTimeOut begins (R16-119, R16-177)."""
+    """A driver is identified. Without a cable, ConnectionTimeOut begins (R16-119, R16-177).
+
+    What was taken out of service while the token was being checked takes nobody."""
+    if not session.operative:
+        return _reject_start(session, events.TokenRejected(event.id_token, "inoperative"), policy)
     after = replace(
         session,
         stage=SessionState.AUTHORIZED,
@@ -251,6 +255,7 @@ def _restore(session: Session, event: events.TransactionRestored, _policy: Polic
         connector_id=event.connector_id,
         charging_state=ChargingState.IDLE,
         ev_disconnected=True,
+        resumed=True,
     )
     return after, ()
 
@@ -307,7 +312,11 @@ def _power_path(session: Session, event: events.PowerPathChanged, _policy: Polic
 
 
 def _lock_changed(session: Session, event: events.LockChanged, _policy: Policy) -> Change:
-    return replace(session, locked=event.locked), ()
+    """A cable that was kept and is loose all the same (a vendor command, service staff) is kept no longer."""
+    after = replace(session, locked=event.locked)
+    if event.locked is False and session.lock_held and session.phase is Phase.NONE:
+        return _rest(replace(after, lock_held=False)), ()
+    return after, ()
 
 
 def _fault_started(session: Session, event: events.FaultStarted, policy: Policy) -> Change:
@@ -318,6 +327,13 @@ def _fault_started(session: Session, event: events.FaultStarted, policy: Policy)
         return after, (StartTimer(Timer.BOARD_LOST, BOARD_LOST_S),)
     if event.ends_with is not None and session.phase in (Phase.OPENING, Phase.OPEN):
         return _stop(after, Stop(event.ends_with, TriggerReason.ABNORMAL_CONDITION), policy)
+    waits = session.stage is SessionState.AUTHORIZED and session.phase is Phase.NONE
+    if event.code == "lock_fail" and waits and session.id_token is not None:
+        # R16-079: no transaction; to wait would mean to try, fail and report over and over
+        return _rest(after), (
+            StopTimer(Timer.CONNECTION),
+            Refuse(session.id_token, "the cable cannot be locked"),
+        )
     return after, ()
 
 

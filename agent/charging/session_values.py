@@ -94,6 +94,8 @@ class Session:
     energy_stopped: bool = False
     """Refused after the start, and the transaction stays open (R16-113)."""
     ev_disconnected: bool = False
+    resumed: bool = False
+    """The transaction goes on after a power cut, or after its EV was away."""
     pending_stop: Stop | None = None
     finished: bool = False
     """A transaction ended and the cable is still in."""

@@ -42,6 +42,8 @@ class TransactionSnapshot:
     deauthorized: bool = False
     ev_disconnected: bool = False
     """The EV side was unplugged and the transaction goes on (StopTransactionOnEVSideDisconnect=false)."""
+    is_resumed: bool = False
+    """It goes on after a power cut, or after its EV was away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class EvseSnapshot:
     session: SessionState
     changed_at: datetime
     is_operative: bool
-    """What ChangeAvailability left; a scheduled change is not in it yet."""
+    """At least one connector is in service, as ChangeAvailability left it; a scheduled change is not in it yet."""
     inoperative_connectors: frozenset[ConnectorId]
     is_plugged: bool
     transaction: TransactionSnapshot | None

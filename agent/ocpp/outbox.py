@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from agent.charging.facts import MeterSampled
 from agent.errors import AgentError, CallRejected
-from agent.ocpp.frontend import Notice, Outcome, OwnCalls
+from agent.ocpp.frontend import Notice, Outcome, OwnCalls, StatusNotice
 
 BUSY_FIRST_S = 1.0
 BUSY_LONGEST_S = 60.0
@@ -55,15 +55,29 @@ class CallQueue:
         self._waiting: dict[Order, deque[OwnCall]] = {order: deque() for order in Order}
 
     def add(self, call: OwnCall) -> None:
-        """Queue a call; a triggered one takes the place of an identical one that still waits (A-4, R16-287)."""
+        """Queue a call; a triggered one takes the place of an identical one that still waits (A-4, R16-287).
+
+        A triggered status queues behind older reports of its place: statuses keep the order of events (R16-084)."""
+        is_triggered = call.order in (Order.TRIGGERED, Order.BOOT)
         waiting = self._waiting[call.order]
-        if call.order in (Order.TRIGGERED, Order.BOOT):
+        if call.order is Order.TRIGGERED and self._has_report_of(call.notice):
+            waiting = self._waiting[Order.REPORT]
+        if is_triggered:
             key = _identity(call.notice)
             for index, other in enumerate(waiting):
                 if _identity(other.notice) == key:
                     waiting[index] = call
                     return
         waiting.append(call)
+
+    def _has_report_of(self, notice: Notice) -> bool:
+        if not isinstance(notice, StatusNotice):
+            return False
+        place = (notice.evse_id, notice.connector_id)
+        reports = (call.notice for call in self._waiting[Order.REPORT])
+        return any(
+            isinstance(each, StatusNotice) and (each.evse_id, each.connector_id) == place for each in reports
+        )
 
     def put_back(self, call: OwnCall) -> None:
         """It is to be sent again, before all others of its order."""

@@ -115,10 +115,42 @@ def test_lock_that_fails_prevents_the_transaction() -> None:
     session, done = run(start, events.TokenVerified(TAG), events.CableConnected())
     assert of(actions.HoldLock, done)
     assert not of(actions.OpenTransaction, done)
-    session, done = run(session, events.FaultStarted("lock_fail", True), events.LockChanged(True))
-    assert not of(actions.OpenTransaction, done)
-    session, done = run(session, events.TimerExpired(actions.Timer.CONNECTION))
+    session, done = run(session, events.FaultStarted("lock_fail", True))
+    assert of(actions.Refuse, done)
+    assert of(actions.FreeLock, done)
     assert session.stage is SessionState.PLUGGED
+    session, done = run(session, events.LockChanged(True), events.FaultEnded("lock_fail"))
+    assert not of(actions.OpenTransaction, done)
+
+
+@pytest.mark.req("R16-176", "R16-186")
+def test_who_is_accepted_after_the_connector_went_out_of_service_is_refused() -> None:
+    session, _ = run(Session(), events.TokenOffered(TAG), events.OperativeChanged(False))
+    session, done = run(session, events.TokenVerified(TAG))
+    assert of(actions.Refuse, done) == [actions.Refuse(TAG, "inoperative")]
+    assert session.stage is SessionState.IDLE
+
+
+@pytest.mark.req("R16-112")
+def test_a_kept_cable_that_came_loose_is_kept_no_longer() -> None:
+    session, _ = run(charging(locked=False), events.TokenRevoked(0), events.TransactionClosed())
+    assert session.lock_held
+    session, done = run(session, events.LockChanged(False))
+    assert not session.lock_held
+    assert of(actions.FreeLock, done)
+
+
+@pytest.mark.req("R16-063", "R16-126")
+def test_a_transaction_whose_ev_was_away_is_resumed() -> None:
+    policy = Policy(stop_on_ev_disconnect=False)
+    session, _ = run(charging(policy), events.CableDisconnected(), events.CableConnected(), policy=policy)
+    assert session.resumed
+    assert session.stage is SessionState.CHARGING
+    session, _ = run(
+        session, events.StopRequested(StopReason.REMOTE, TriggerReason.REMOTE_STOP), policy=policy
+    )
+    session, _ = run(session, events.TransactionClosed(), policy=policy)
+    assert not session.resumed, "the next transaction begins afresh"
 
 
 @pytest.mark.req("R16-080")

@@ -11,50 +11,11 @@ from agent.charging.requests import Verdict
 from agent.charging.settings import SETTINGS, Kind, Mutability, Settings, initial, parse
 from agent.errors import ConfigError
 from tests.charging.rig import running
+from tests.helpers.core_keys16 import CORE_KEYS
 from tests.helpers.fake_hardware import fake_hardware
 from tests.helpers.fake_stores import FULL, FakeSettingStore
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
-
-CORE_KEYS = {
-    "AllowOfflineTxForUnknownId": "RW",
-    "AuthorizationCacheEnabled": "RW",
-    "AuthorizeRemoteTxRequests": "RW",
-    "BlinkRepeat": "RW",
-    "ClockAlignedDataInterval": "RW",
-    "ConnectionTimeOut": "RW",
-    "ConnectorPhaseRotation": "RW",
-    "ConnectorPhaseRotationMaxLength": "R",
-    "GetConfigurationMaxKeys": "R",
-    "HeartbeatInterval": "RW",
-    "LightIntensity": "RW",
-    "LocalAuthorizeOffline": "RW",
-    "LocalPreAuthorize": "RW",
-    "MaxEnergyOnInvalidId": "RW",
-    "MessageTimeout": "RW",
-    "MeterValuesAlignedData": "RW",
-    "MeterValuesAlignedDataMaxLength": "R",
-    "MeterValuesSampledData": "RW",
-    "MeterValuesSampledDataMaxLength": "R",
-    "MeterValueSampleInterval": "RW",
-    "MinimumStatusDuration": "RW",
-    "NumberOfConnectors": "R",
-    "ResetRetries": "RW",
-    "StopTransactionMaxMeterValues": "R",
-    "StopTransactionOnEVSideDisconnect": "RW",
-    "StopTransactionOnInvalidId": "RW",
-    "StopTxnAlignedData": "RW",
-    "StopTxnAlignedDataMaxLength": "R",
-    "StopTxnSampledData": "RW",
-    "StopTxnSampledDataMaxLength": "R",
-    "SupportedFeatureProfiles": "R",
-    "SupportedFeatureProfilesMaxLength": "R",
-    "TransactionMessageAttempts": "RW",
-    "TransactionMessageRetryInterval": "RW",
-    "UnlockConnectorOnEVSideDisconnect": "RW",
-    "WebSocketPingInterval": "RW",
-}
-"""OCPP 1.6 9.1 with errata 3.82 and 3.89: the 36 keys of the Core profile."""
 
 
 def opened() -> tuple[Settings, FakeSettingStore]:

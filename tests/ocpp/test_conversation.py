@@ -152,7 +152,7 @@ async def test_the_answer_goes_before_the_status_that_it_brings_about() -> None:
         talk.boot()
 
         async def take_out_of_service(_request: Any) -> Answer:
-            talk.station.change(evse(1, is_operative=False))
+            talk.station.change(evse(1, inoperative_connectors=frozenset({1})))
             talk.station.publish(AvailabilityChanged(1, 1, False, NOW))
             await asyncio.sleep(0.5)
             return Answer(Verdict.ACCEPTED)

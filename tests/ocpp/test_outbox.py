@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from agent.charging.facts import MeterSampled, Sample
 from agent.charging.ids import ReadingContext
 from agent.errors import CallRejected, CallTimeout
-from agent.ocpp.frontend import HeartbeatNotice, Notice, OwnCalls, StatusNotice
+from agent.ocpp.frontend import ConnectorStatus, HeartbeatNotice, Notice, OwnCalls, StatusNotice
 from agent.ocpp.outbox import (
     CallQueue,
     GiveUp,
@@ -89,6 +89,17 @@ def test_identical_triggers_coalesce_and_a_newer_reading_replaces_the_older() ->
     queue.add(own_call(Order.TRIGGERED, reading(2)))
     assert len(queue) == 3
     assert queue.take(OwnCalls.ALL, is_held=False) is second
+
+
+@pytest.mark.req("R16-084", "R16-287")
+def test_a_triggered_status_does_not_overtake_older_reports_of_its_place() -> None:
+    queue = CallQueue()
+    older = own_call(Order.REPORT, StatusNotice(1, 1, ConnectorStatus("Preparing", "NoError")))
+    elsewhere = own_call(Order.TRIGGERED, StatusNotice(1, 2))
+    triggered, again = (own_call(Order.TRIGGERED, StatusNotice(1, 1)) for _ in range(2))
+    for call in (older, triggered, again, elsewhere):
+        queue.add(call)
+    assert [queue.take(OwnCalls.ALL, is_held=False) for _ in range(4)] == [elsewhere, older, again, None]
 
 
 def test_reports_never_coalesce() -> None:

@@ -107,6 +107,8 @@ async def test_every_trigger_is_answered_and_then_sent(agent: AgentProcess, csms
 @pytest.mark.req("R16-305", "R16-306", "R16-307", "TC_062_CS")
 async def test_data_transfer_switches_a_relay(agent: AgentProcess, csms: LibraryCsms) -> None:
     await booted(csms)
+    # Until the board has spoken the contactor counts as closed, and the relay must not switch.
+    await agent.status_until(lambda status: status["evses"][0]["contactor"] == "open")
     answer = await csms.call(call.DataTransfer(vendor_id="org.nowhere"))
     assert answer.status == "UnknownVendorId"
     assert answer.data is None

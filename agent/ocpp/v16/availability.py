@@ -182,33 +182,36 @@ def _connector_status(
 ) -> ConnectorStatus:
     is_in_use = evse.connector_id == connector_id
     has_transaction = evse.transaction is not None and is_in_use
-    is_operative = (
-        snapshot.is_operative and evse.is_operative and connector_id not in evse.inoperative_connectors
-    )
+    is_operative = connector_id not in evse.inoperative_connectors
     if not is_operative and not has_transaction:  # a running transaction goes on to its end (R16-186)
         return _with_faults("Unavailable", evse.faults, "")
     if not is_in_use:
         # Another connector of the same EVSE is taken: this one cannot be used, and nobody is preparing on it.
-        is_free = evse.session is SessionState.IDLE
+        is_free = evse.session is SessionState.IDLE or _is_only_asking(evse)
         return _with_faults("Available" if is_free else "Unavailable", evse.faults, "")
-    return _with_faults(_session_status(snapshot, evse), evse.faults, evse.remark)
+    return _with_faults(_session_status(evse), evse.faults, evse.remark)
 
 
-def _session_status(snapshot: StationSnapshot, evse: EvseSnapshot) -> StatusName:
+def _is_only_asking(evse: EvseSnapshot) -> bool:
+    """A tag without a cable, which may yet be refused, takes nothing from the next user."""
+    return evse.session is SessionState.AUTHORIZING and not evse.is_plugged
+
+
+def _session_status(evse: EvseSnapshot) -> StatusName:
     match evse.session:
         case SessionState.IDLE:
             return "Available"
-        case SessionState.AUTHORIZING if not evse.is_plugged:
-            return "Available"  # a tag that may yet be refused takes nothing from the next user
+        case SessionState.AUTHORIZING if _is_only_asking(evse):
+            return "Available"
         case SessionState.PLUGGED | SessionState.AUTHORIZED | SessionState.AUTHORIZING:
             return "Preparing"
         case SessionState.FINISHING:
             return "Finishing"
         case SessionState.CHARGING:
-            return _charging_status(snapshot, evse)
+            return _charging_status(evse)
 
 
-def _charging_status(snapshot: StationSnapshot, evse: EvseSnapshot) -> StatusName:
+def _charging_status(evse: EvseSnapshot) -> StatusName:
     """Within a transaction. Both sides suspended: SuspendedEVSE (R16-070)."""
     transaction = evse.transaction
     if transaction is None:  # the instant between the end of a transaction and the next picture
@@ -222,9 +225,10 @@ def _charging_status(snapshot: StationSnapshot, evse: EvseSnapshot) -> StatusNam
             return "SuspendedEVSE"
         case ChargingState.SUSPENDED_EV:
             return "SuspendedEV"
-        case ChargingState.EV_CONNECTED if transaction.started_at >= snapshot.booted_at:
-            return "Preparing"  # the EV has not said yet whether it wants energy: no flicker before Charging
-        case ChargingState.EV_CONNECTED | ChargingState.IDLE:
+        case ChargingState.EV_CONNECTED:
+            # The EV has not said yet whether it wants energy: no flicker before Charging.
+            return "SuspendedEV" if transaction.is_resumed else "Preparing"
+        case ChargingState.IDLE:
             return "SuspendedEV" if evse.hardware.is_offering else "SuspendedEVSE"
 
 

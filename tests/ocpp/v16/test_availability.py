@@ -76,10 +76,11 @@ def test_status_of_a_session(one: EvseSnapshot, status: str) -> None:
     assert status_of(one) == ConnectorStatus(status, "NoError")
 
 
-@pytest.mark.parametrize(("duty", "status"), [(OFFERING, "SuspendedEV"), (NOT_OFFERING, "SuspendedEVSE")])
-def test_a_resumed_transaction_is_never_preparing_again(duty: float, status: str) -> None:
-    one = paused(transaction=running(ChargingState.EV_CONNECTED), duty_percent=duty)
-    assert status_of(one, booted_at=T0 + timedelta(hours=1)).status == status
+@pytest.mark.req("R16-063", "R16-064", "R16-068")
+@pytest.mark.parametrize("duty", [OFFERING, NOT_OFFERING])
+def test_a_resumed_transaction_is_never_preparing_again(duty: float) -> None:
+    one = paused(transaction=running(ChargingState.EV_CONNECTED, is_resumed=True), duty_percent=duty)
+    assert status_of(one).status == "SuspendedEV"
 
 
 @pytest.mark.req("R16-081", "TC_005_3_CS")
@@ -99,33 +100,28 @@ def test_a_transaction_ended_at_the_ev_finishes_and_says_why() -> None:
 
 @pytest.mark.req("R16-062")
 def test_the_station_is_independent_of_its_connectors() -> None:
-    statuses = connector_statuses(station(evse(1, is_operative=False), charging(2)))
+    statuses = connector_statuses(station(evse(1, inoperative_connectors=frozenset({1})), charging(2)))
     assert [status.status for status in statuses.values()] == ["Available", "Unavailable", "SuspendedEV"]
 
 
-@pytest.mark.parametrize(
-    ("one", "picture"),
-    [
-        (evse(is_operative=False), {}),
-        (evse(inoperative_connectors=frozenset({1})), {}),
-        (plugged(), {"is_operative": False}),
-    ],
-)
-def test_inoperative_is_unavailable(one: EvseSnapshot, picture: dict[str, Any]) -> None:
-    assert status_of(one, **picture).status == "Unavailable"
+@pytest.mark.req("R16-062", "R16-185")
+@pytest.mark.parametrize("one", [evse(), plugged()])
+def test_a_connector_out_of_service_is_unavailable_whatever_the_station_is(one: EvseSnapshot) -> None:
+    assert status_of(replace(one, inoperative_connectors=frozenset({1}))).status == "Unavailable"
+    assert status_of(one, is_operative=False) == status_of(one)
 
 
 @pytest.mark.req("R16-186")
 def test_a_running_transaction_is_shown_until_it_ends() -> None:
-    assert (
-        status_of(charging(transaction=running(ChargingState.CHARGING)), is_operative=False).status
-        == "Charging"
-    )
+    one = charging(transaction=running(ChargingState.CHARGING), inoperative_connectors=frozenset({1}))
+    assert status_of(one).status == "Charging"
 
 
 def test_the_other_connector_of_a_taken_evse_cannot_be_used() -> None:
     assert status_of(charging(connectors=2), connector_id=2).status == "Unavailable"
     assert status_of(evse(connectors=2), connector_id=2).status == "Available"
+    asking = evse(connectors=2, session=SessionState.AUTHORIZING)
+    assert status_of(asking, connector_id=2).status == "Available", "not before the tag is accepted"
     assert status_of(evse(connectors=2, inoperative_connectors=frozenset({2})), 2).status == "Unavailable"
 
 
@@ -134,7 +130,7 @@ def test_the_other_connector_of_a_taken_evse_cannot_be_used() -> None:
 
 @pytest.mark.req("R16-076", "TC_024_CS", "TC_041_CS")
 def test_a_fault_that_stops_charging_is_faulted_whatever_the_session() -> None:
-    for one in (evse(), plugged(), charging(), evse(is_operative=False)):
+    for one in (evse(), plugged(), charging(), evse(inoperative_connectors=frozenset({1}))):
         assert status_of(replace(one, faults=(fault("lock_fail"),))) == ConnectorStatus(
             "Faulted", "ConnectorLockFailure", "lock_fail"
         )
@@ -160,7 +156,7 @@ def test_the_fault_that_stops_goes_before_the_warning() -> None:
         (charging(transaction=running(ChargingState.CHARGING)), "SuspendedEVSE", "EVCommunicationError"),
         (plugged(session=SessionState.FINISHING), "Finishing", "EVCommunicationError"),
         (evse(), "Faulted", "OtherError"),
-        (evse(is_operative=False), "Unavailable", "OtherError"),
+        (evse(inoperative_connectors=frozenset({1})), "Unavailable", "OtherError"),
     ],
 )
 def test_a_pilot_fault_is_a_warning_where_1_6_has_a_word_for_it(

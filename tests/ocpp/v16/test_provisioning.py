@@ -32,46 +32,8 @@ from agent.ocpp.v16.provisioning import (
     heartbeat,
     reset,
 )
+from tests.helpers.core_keys16 import CORE_KEYS
 from tests.helpers.fake_station import FixedView, settings
-
-CORE_KEYS = {
-    "AllowOfflineTxForUnknownId": "RW",
-    "AuthorizationCacheEnabled": "RW",
-    "AuthorizeRemoteTxRequests": "RW",
-    "BlinkRepeat": "RW",
-    "ClockAlignedDataInterval": "RW",
-    "ConnectionTimeOut": "RW",
-    "ConnectorPhaseRotation": "RW",
-    "ConnectorPhaseRotationMaxLength": "R",
-    "GetConfigurationMaxKeys": "R",
-    "HeartbeatInterval": "RW",
-    "LightIntensity": "RW",
-    "LocalAuthorizeOffline": "RW",
-    "LocalPreAuthorize": "RW",
-    "MaxEnergyOnInvalidId": "RW",
-    "MessageTimeout": "RW",
-    "MeterValuesAlignedData": "RW",
-    "MeterValuesAlignedDataMaxLength": "R",
-    "MeterValuesSampledData": "RW",
-    "MeterValuesSampledDataMaxLength": "R",
-    "MeterValueSampleInterval": "RW",
-    "MinimumStatusDuration": "RW",
-    "NumberOfConnectors": "R",
-    "ResetRetries": "RW",
-    "StopTransactionMaxMeterValues": "R",
-    "StopTransactionOnEVSideDisconnect": "RW",
-    "StopTransactionOnInvalidId": "RW",
-    "StopTxnAlignedData": "RW",
-    "StopTxnAlignedDataMaxLength": "R",
-    "StopTxnSampledData": "RW",
-    "StopTxnSampledDataMaxLength": "R",
-    "SupportedFeatureProfiles": "R",
-    "SupportedFeatureProfilesMaxLength": "R",
-    "TransactionMessageAttempts": "RW",
-    "TransactionMessageRetryInterval": "RW",
-    "UnlockConnectorOnEVSideDisconnect": "RW",
-    "WebSocketPingInterval": "RW",
-}
 
 
 def status_of(response: Response) -> str:
