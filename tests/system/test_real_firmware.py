@@ -175,7 +175,9 @@ async def test_a_board_that_dies_in_a_transaction_is_a_fault_and_its_return_goes
     await station.evse_until(board_link=True, faults=[])
     await station.contactor_is(True)
     await station.reports("Charging", mark)
-    await station.agent.logged("the board was reset: power")  # an event of the board, repeated until acknowledged
+    await station.agent.logged(
+        "the board was reset: power"
+    )  # an event of the board, repeated until acknowledged
     assert (len(csms.of("StartTransaction")), csms.of("StopTransaction")) == (1, [])
 
 
