@@ -267,7 +267,9 @@ def _load(path: Path) -> Any:
     try:
         return load(path)
     except ConfigError as error:
-        _bad_config(path, error.problems)
+        from agent.config_check import all_problems
+
+        _bad_config(path, all_problems(path, error.problems))
 
 
 def _fail(code: ExitCode, message: str) -> NoReturn:

@@ -218,7 +218,7 @@ class Config:
         return socket_path(self.state_dir)
 
     def setting_line(self, name: str) -> int | None:
-        return self.lines.line_of(("settings", *name.split("."))) or self.lines.line_of(("settings", name))
+        return setting_line(self.lines, name)
 
 
 def socket_path(state_dir: Path) -> Path:
@@ -226,15 +226,34 @@ def socket_path(state_dir: Path) -> Path:
     return state_dir / "api.sock"
 
 
+def setting_line(lines: KeyLines, name: str) -> int | None:
+    """Where [settings] names it; `Component.Variable` may stand there with or without quotes."""
+    return lines.line_of(("settings", *name.split("."))) or lines.line_of(("settings", name))
+
+
 def load(path: Path) -> Config:
     """Read the file. Raises ConfigError with all problems."""
+    return parse(read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of the file. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([Problem(str(path), error.strerror or "cannot be read")]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([Problem(str(path), "is not UTF-8 text")]) from error
-    return parse(text)
+
+
+def read_settings(text: str) -> tuple[Mapping[str, str], KeyLines]:
+    """The [settings] table alone, to be judged although other tables are wrong; empty if this is no TOML."""
+    lines = scan(text)
+    try:
+        table = tomllib.loads(text).get("settings", {})
+    except tomllib.TOMLDecodeError:
+        return {}, lines
+    return _flatten_settings(table, _Reader(lines)), lines
 
 
 def parse(text: str) -> Config:

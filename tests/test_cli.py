@@ -203,10 +203,11 @@ def test_a_good_configuration_is_called_good(tmp_path: Path) -> None:
 
 def test_every_problem_of_a_configuration_is_listed(tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
-    file.write_text(SMALLEST + "nonsense = 1\n[hal]\ndriver = 3\n")
+    file.write_text(SMALLEST + "nonsense = 1\n[hal]\ndriver = 3\n[settings]\nConnectionTimeOut = -1\n")
     result = invoke("check-config", str(file))
     assert result.exit_code == ExitCode.BAD_CONFIG
-    assert f"{file} has 2 problems:" in result.output
+    assert f"{file} has 3 problems:" in result.output
+    assert "line 11: settings.ConnectionTimeOut: must be" in result.output
     assert "line 7: csms.nonsense: unknown key" in result.output
     assert "line 9: hal.driver: must be a text" in result.output
 
