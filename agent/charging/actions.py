@@ -4,9 +4,10 @@ The first group takes effect at once and in order; the second is work for the EV
 and is answered by an event of `events.py`. Carried out by `evse_runner.py`; nothing here knows a port or a loop.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from agent.charging.ids import ChargingState, ConnectorId, IdToken, StopReason, TriggerReason
 
@@ -32,46 +33,38 @@ class Purpose(StrEnum):
 # --- at once ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PermitCharging:
+class PermitCharging(Struct, frozen=True):
     """The board may close the contactor when the EV asks."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForbidCharging:
+class ForbidCharging(Struct, frozen=True):
     """The board stops offering and opens."""
 
 
-@dataclass(frozen=True, slots=True)
-class OfferCurrent:
+class OfferCurrent(Struct, frozen=True):
     """Current per phase in A that is offered while charging is permitted; less than 6 A pauses."""
 
     limit_a: float
 
 
-@dataclass(frozen=True, slots=True)
-class HoldLock:
+class HoldLock(Struct, frozen=True):
     """Keep the cable locked whatever the pilot says."""
 
 
-@dataclass(frozen=True, slots=True)
-class FreeLock:
+class FreeLock(Struct, frozen=True):
     """Lock only while charging is permitted."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartTimer:
+class StartTimer(Struct, frozen=True):
     timer: Timer
     after_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class StopTimer:
+class StopTimer(Struct, frozen=True):
     timer: Timer
 
 
-@dataclass(frozen=True, slots=True)
-class CheckToken:
+class CheckToken(Struct, frozen=True):
     """Find out whether the token is valid; answered by TokenVerified or TokenRejected."""
 
     id_token: IdToken
@@ -81,21 +74,18 @@ class CheckToken:
     remote_start_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SignalAccepted:
+class SignalAccepted(Struct, frozen=True):
     """Show the driver that the token was taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True):
     """Show the driver that the token was not taken, and say why in the log."""
 
     id_token: IdToken
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(Struct, frozen=True):
     """Something that a connector status may depend on changed."""
 
     detail: str = ""
@@ -104,8 +94,7 @@ class Announce:
 # --- work for the queue ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OpenTransaction:
+class OpenTransaction(Struct, frozen=True):
     """Read the meter and commit the start; answered by TransactionOpened or OpeningFailed."""
 
     id_token: IdToken | None
@@ -114,14 +103,12 @@ class OpenTransaction:
     remote_start_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateTransaction:
+class UpdateTransaction(Struct, frozen=True):
     trigger: TriggerReason
     charging_state: ChargingState
 
 
-@dataclass(frozen=True, slots=True)
-class CloseTransaction:
+class CloseTransaction(Struct, frozen=True):
     """Read the meter and commit the end; answered by TransactionClosed."""
 
     reason: StopReason

@@ -4,74 +4,64 @@ Facts tell the outside what happened; these tell the session what it needs to kn
 (hardware, timers, finished work), `identification.py` (tokens) and `execution.py` (requests).
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from agent.charging.actions import Timer
 from agent.charging.ids import ConnectorId, IdToken, StopReason, TriggerReason
 
 
-@dataclass(frozen=True, slots=True)
-class CableConnected:
+class CableConnected(Struct, frozen=True):
     """The pilot says that an EV is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class CableDisconnected:
+class CableDisconnected(Struct, frozen=True):
     """The pilot says that no EV is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class PowerWanted:
+class PowerWanted(Struct, frozen=True):
     """The EV asks for energy (pilot C or D), or no longer."""
 
     wanted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PowerPathChanged:
+class PowerPathChanged(Struct, frozen=True):
     closed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LockChanged:
+class LockChanged(Struct, frozen=True):
     """None: there is no lock."""
 
     locked: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class FaultStarted:
+class FaultStarted(Struct, frozen=True):
     code: str
     stops_charging: bool
     ends_with: StopReason | None = None
     """The transaction does not survive this fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class FaultEnded:
+class FaultEnded(Struct, frozen=True):
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class LimitChanged:
+class LimitChanged(Struct, frozen=True):
     """A per phase."""
 
     limit_a: float
 
 
-@dataclass(frozen=True, slots=True)
-class OperativeChanged:
+class OperativeChanged(Struct, frozen=True):
     is_operative: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TimerExpired:
+class TimerExpired(Struct, frozen=True):
     timer: Timer
 
 
-@dataclass(frozen=True, slots=True)
-class TokenOffered:
+class TokenOffered(Struct, frozen=True):
     """Somebody presents a token here, or a remote start that has to be authorized came."""
 
     id_token: IdToken
@@ -80,8 +70,7 @@ class TokenOffered:
     remote_start_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenVerified:
+class TokenVerified(Struct, frozen=True):
     """The token is valid, and may do here what it came for. `group`: see `authorization.is_same_driver`."""
 
     id_token: IdToken
@@ -91,40 +80,34 @@ class TokenVerified:
     remote_start_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRejected:
+class TokenRejected(Struct, frozen=True):
     id_token: IdToken
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationDropped:
+class AuthorizationDropped(Struct, frozen=True):
     """The authorization that waits for a cable is withdrawn (used at another EVSE, availability changed)."""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupLearned:
+class GroupLearned(Struct, frozen=True):
     """The CSMS named the group of the token that runs the transaction."""
 
     group: IdToken | None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRevoked:
+class TokenRevoked(Struct, frozen=True):
     """The CSMS refused the token of the running transaction; `used_wh` is what it took so far."""
 
     used_wh: int
 
 
-@dataclass(frozen=True, slots=True)
-class EnergyUsed:
+class EnergyUsed(Struct, frozen=True):
     """What the running transaction took so far."""
 
     used_wh: int
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(Struct, frozen=True):
     """End the transaction (or the authorization that waits for a cable)."""
 
     reason: StopReason
@@ -132,28 +115,23 @@ class StopRequested:
     id_token: IdToken | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CableReleased:
+class CableReleased(Struct, frozen=True):
     """The cable was unlocked by command; nobody holds it any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionOpened:
+class TransactionOpened(Struct, frozen=True):
     """The start is on disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpeningFailed:
+class OpeningFailed(Struct, frozen=True):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionClosed:
+class TransactionClosed(Struct, frozen=True):
     """The end is on disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionRestored:
+class TransactionRestored(Struct, frozen=True):
     """A transaction that was open when the power went goes on."""
 
     id_token: IdToken | None

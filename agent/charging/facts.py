@@ -5,9 +5,10 @@ journal (with their outbox row) before anything is sent; all others are current 
 Energy is the raw register of the meter in Wh, never rebased (R16-159).
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from agent.charging.ids import (
     BootReason,
@@ -22,8 +23,7 @@ from agent.charging.ids import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SampledValue:
+class SampledValue(Struct, frozen=True):
     """One value of one measurand. `measurand`, `phase`, `location` and `unit` are names of `measurands.py`.
 
     `value` is in `unit`; phase None = total or not phase-related."""
@@ -35,8 +35,7 @@ class SampledValue:
     location: str = "Outlet"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """All values of one instant."""
 
     at: datetime
@@ -47,8 +46,7 @@ class Sample:
 # --- transaction facts: durable, numbered per transaction ------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionStarted:
+class TransactionStarted(Struct, frozen=True):
     transaction_id: TransactionId
     evse_id: EvseId
     connector_id: ConnectorId
@@ -63,8 +61,7 @@ class TransactionStarted:
     sample: Sample | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionUpdated:
+class TransactionUpdated(Struct, frozen=True):
     """A change within a transaction that 2.x reports and 1.6 does not (it has StatusNotification for it)."""
 
     transaction_id: TransactionId
@@ -79,8 +76,7 @@ class TransactionUpdated:
     sample: Sample | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionMetered:
+class TransactionMetered(Struct, frozen=True):
     """A periodic or clock-aligned sample taken during a transaction. Triggered readings are `MeterSampled`."""
 
     transaction_id: TransactionId
@@ -94,8 +90,7 @@ class TransactionMetered:
     register_wh: int
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionStopped:
+class TransactionStopped(Struct, frozen=True):
     transaction_id: TransactionId
     evse_id: EvseId
     connector_id: ConnectorId
@@ -114,8 +109,7 @@ class TransactionStopped:
 TransactionFact: TypeAlias = TransactionStarted | TransactionUpdated | TransactionMetered | TransactionStopped
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityEventRaised:
+class SecurityEventRaised(Struct, frozen=True):
     at: datetime
     type: str
     """Name of the security white paper's table, e.g. "StartupOfTheDevice"."""
@@ -129,43 +123,37 @@ DurableFact: TypeAlias = TransactionFact | SecurityEventRaised
 # --- current facts: published, never queued --------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class StationBooted:
+class StationBooted(Struct, frozen=True):
     at: datetime
     reason: BootReason
 
 
-@dataclass(frozen=True, slots=True)
-class CablePlugged:
+class CablePlugged(Struct, frozen=True):
     evse_id: EvseId
     connector_id: ConnectorId
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class CableUnplugged:
+class CableUnplugged(Struct, frozen=True):
     evse_id: EvseId
     connector_id: ConnectorId
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPresented:
+class TokenPresented(Struct, frozen=True):
     id_token: IdToken
     evse_ids: tuple[EvseId, ...]
     """The EVSEs that the reader serves; empty = all."""
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRefused:
+class TokenRefused(Struct, frozen=True):
     id_token: IdToken
     reason: str
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class EvseChanged:
+class EvseChanged(Struct, frozen=True):
     """Something that a connector status may depend on changed; the snapshot is asked of the station."""
 
     evse_id: EvseId
@@ -174,31 +162,27 @@ class EvseChanged:
     """A remark for the CSMS, e.g. "EV side disconnected" (OCPP 1.6 4.9)."""
 
 
-@dataclass(frozen=True, slots=True)
-class FaultRaised:
+class FaultRaised(Struct, frozen=True):
     evse_id: EvseId
     code: str
     at: datetime
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FaultCleared:
+class FaultCleared(Struct, frozen=True):
     evse_id: EvseId
     code: str
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AvailabilityChanged:
+class AvailabilityChanged(Struct, frozen=True):
     evse_id: EvseId
     connector_id: ConnectorId
     is_operative: bool
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MeterSampled:
+class MeterSampled(Struct, frozen=True):
     """A reading outside the transaction queue: triggered, or clock-aligned without a transaction.
 
     `transaction_id` names the transaction that ran on the EVSE when it was taken (OCPP 1.6 errata 3.16)."""
@@ -209,15 +193,13 @@ class MeterSampled:
     sample: Sample
 
 
-@dataclass(frozen=True, slots=True)
-class SettingChanged:
+class SettingChanged(Struct, frozen=True):
     name: str
     value: str
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class VendorActionRun:
+class VendorActionRun(Struct, frozen=True):
     """Audit row of a local hardware action asked for by a vendor command or the local API."""
 
     at: datetime

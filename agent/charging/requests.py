@@ -4,9 +4,10 @@ Each request is frozen data in our own vocabulary; `Station.execute(request)` ca
 matching result. A legal "no" is a result. Nothing here knows an OCPP version.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from agent.charging.facts import MeterSampled
 from agent.charging.ids import ConnectorId, EvseId, IdToken, ReadingContext, ResetKind, TransactionId
@@ -21,16 +22,14 @@ class Verdict(StrEnum):
     """The thing named does not exist (setting, connector, transaction)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A verdict and, for logs and 2.x statusInfo, why."""
 
     verdict: Verdict
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestStart:
+class RequestStart(Struct, frozen=True):
     """Start as if `id_token` were presented at `evse_id` (None: any free EVSE). OCPP 1.6 5.11, 2.0.1 F01-F02."""
 
     id_token: IdToken
@@ -39,8 +38,7 @@ class RequestStart:
     remote_start_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestStop:
+class RequestStop(Struct, frozen=True):
     transaction_id: TransactionId
 
 
@@ -52,8 +50,7 @@ class UnlockVerdict(StrEnum):
     ONGOING_TRANSACTION = "OngoingAuthorizedTransaction"
 
 
-@dataclass(frozen=True, slots=True)
-class UnlockConnector:
+class UnlockConnector(Struct, frozen=True):
     """Release the cable lock. `stop_transaction`: end a running transaction first (1.6) instead of refusing (2.x)."""
 
     evse_id: EvseId
@@ -61,8 +58,7 @@ class UnlockConnector:
     stop_transaction: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeAvailability:
+class ChangeAvailability(Struct, frozen=True):
     """evse_id 0: the station with all its EVSEs; connector_id 0: the whole EVSE."""
 
     evse_id: EvseId
@@ -70,26 +66,22 @@ class ChangeAvailability:
     operative: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ResetStation:
+class ResetStation(Struct, frozen=True):
     kind: ResetKind
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSetting:
+class ChangeSetting(Struct, frozen=True):
     """`name` is a name of `settings.py` (not a 1.6 key). Accepted means: it is on the disk and in force."""
 
     name: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClearCache:
+class ClearCache(Struct, frozen=True):
     """Empty the authorization cache, durably."""
 
 
-@dataclass(frozen=True, slots=True)
-class SampleMeters:
+class SampleMeters(Struct, frozen=True):
     """Read the meters now (evse_ids may hold 0 for the main meter) and give one `MeterSampled` each.
 
     Every reading is taken after the request came in. A meter that gives none within `timeout_s` makes the
@@ -102,8 +94,7 @@ class SampleMeters:
     timeout_s: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class PresentToken:
+class PresentToken(Struct, frozen=True):
     """A token was presented at a reader that serves `evse_ids` (empty = all)."""
 
     id_token: IdToken
@@ -117,8 +108,7 @@ class TransferStatus(StrEnum):
     UNKNOWN_VENDOR_ID = "UnknownVendorId"
 
 
-@dataclass(frozen=True, slots=True)
-class TransferData:
+class TransferData(Struct, frozen=True):
     """A vendor message for local hardware. `data` is any JSON value; None = absent (OCPP 1.6 4.3, 2.0.1 P01)."""
 
     vendor_id: str
@@ -128,8 +118,7 @@ class TransferData:
     """Who asks: "csms" or "local"; roles of vendor commands refer to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransferResult:
+class TransferResult(Struct, frozen=True):
     status: TransferStatus
     data: object = None
     reason: str = ""

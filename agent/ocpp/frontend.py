@@ -7,12 +7,12 @@ that a test sees the order without a loop. Nothing here knows a loop, a socket o
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agent.charging.facts import DurableFact, MeterSampled
 from agent.charging.ids import BootReason, ConnectorId, EvseId, IdToken, IdTokenInfo, TransactionId
@@ -24,8 +24,7 @@ from agent.ocpp.codec import Category
 # --- who we are, and where we stand with the CSMS ----------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class StationIdentity:
+class StationIdentity(Struct, frozen=True):
     """What BootNotification says of the station. None or "" = not known, and then not sent."""
 
     vendor: str
@@ -56,8 +55,7 @@ class OwnCalls(Enum):
     ALL = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """What a registration state lets through."""
 
     own_calls: OwnCalls
@@ -70,18 +68,15 @@ class Gate:
 # --- what may be told to a CSMS ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class BootNotice:
+class BootNotice(Struct, frozen=True):
     reason: BootReason
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatNotice:
+class HeartbeatNotice(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class StatusNotice:
+class StatusNotice(Struct, frozen=True):
     """The status of one connector; (0, 0) is the station. `status` None: whatever it is when the message is built."""
 
     evse_id: EvseId
@@ -91,14 +86,12 @@ class StatusNotice:
     """When the status came about; None: now."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenQuestion:
+class TokenQuestion(Struct, frozen=True):
     id_token: IdToken
     evse_id: EvseId
 
 
-@dataclass(frozen=True, slots=True)
-class TransferNotice:
+class TransferNotice(Struct, frozen=True):
     """A vendor message of ours. `data` is any JSON value; None = absent."""
 
     vendor_id: str
@@ -106,13 +99,11 @@ class TransferNotice:
     data: object
 
 
-@dataclass(frozen=True, slots=True)
-class DiagnosticsNotice:
+class DiagnosticsNotice(Struct, frozen=True):
     """Where an upload of diagnostics or a log stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirmwareNotice:
+class FirmwareNotice(Struct, frozen=True):
     """Where a firmware update stands."""
 
 
@@ -129,8 +120,7 @@ Notice: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectorStatus:
+class ConnectorStatus(Struct, frozen=True):
     """The status of one connector in the words of one OCPP version. Two equal ones are told once."""
 
     status: str
@@ -143,8 +133,7 @@ Place: TypeAlias = tuple[EvseId, ConnectorId]
 """(0, 0) is the station as a whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call of ours, ready for `Rpc.call`."""
 
     action: str
@@ -154,39 +143,33 @@ class Call:
 # --- what a CSMS answers to it -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(Struct, frozen=True):
     registration: Registration
     interval_s: int
     csms_time: datetime | None
     """None: the CSMS gave a time without a zone, by which no clock is set."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClockTold:
+class ClockTold(Struct, frozen=True):
     csms_time: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenJudged:
+class TokenJudged(Struct, frozen=True):
     known: IdTokenInfo
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionAcknowledged:
+class TransactionAcknowledged(Struct, frozen=True):
     """`reference` is what the CSMS calls the transaction, if the answer says so; `known` its word on the token."""
 
     reference: str | None = None
     known: IdTokenInfo | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TransferAnswered:
+class TransferAnswered(Struct, frozen=True):
     result: TransferResult
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(Struct, frozen=True):
     """It arrived; the answer says nothing more."""
 
 
@@ -197,24 +180,21 @@ Outcome: TypeAlias = (
 # --- what a handler answers --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The payload of the CALLRESULT, and what is to be sent once it is on its way (in this order)."""
 
     payload: Struct
     then: tuple[Notice, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True):
     """A CALLERROR. A legal "no" is a `Reply` with a status, never this."""
 
     category: Category
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """The station has to be asked; `reply` turns its result into the answer."""
 
     request: Request
@@ -268,8 +248,7 @@ class ResultReader(Generic[P]):
     """What a payload that cannot be read still means: a CALLRESULT says that the call arrived. None: too little."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrontEnd:
+class FrontEnd(Struct, frozen=True):
     """One OCPP version."""
 
     subprotocol: str

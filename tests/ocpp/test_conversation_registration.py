@@ -1,9 +1,9 @@
 """The conversation before, at and after acceptance by the CSMS, frame by frame."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agent.charging.facts import EvseChanged
 from agent.ocpp.frontend import Registration

@@ -1,11 +1,12 @@
 """The journal: one commit per event, rows in order, deleted with what they taught us."""
 
+import dataclasses
 import sqlite3
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from agent.charging.facts import DurableFact
 from agent.charging.ids import IdToken, ReadingContext, StopReason
@@ -272,7 +273,7 @@ async def test_attempts_survive_a_restart(database: Database) -> None:
     database.close()
     reopened = Database.open(database.path)
     again = await _first(SqlJournal(reopened))
-    assert again == replace(row, attempts=2)
+    assert again == dataclasses.replace(row, attempts=2)
     reopened.close()
 
 

@@ -6,11 +6,11 @@ than the request. OCPP 1.6 5.11, 5.12, 5.17, 5.18 (R16-170 to R16-184, R16-281 t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from agent.charging.facts import MeterSampled
 from agent.charging.ids import BootReason, ReadingContext

@@ -4,15 +4,15 @@ The vendors that ship with the agent reach hardware and are rate-limited, so the
 Usage: python -m tests.bench.stations.agent_with_vendor CONFIG
 """
 
-import importlib.metadata
 import sys
 from typing import Any
 
 from agent.cli import main
+from agent.vendor import loading
 
 
 def build(_context: Any) -> Any:
-    """The entry point: a vendor with one message."""
+    """What an entry point would name: a vendor with one message."""
     from agent.vendor.registry import Vendor, VendorCall, accepted
 
     async def ping(call: VendorCall) -> Any:
@@ -21,10 +21,16 @@ def build(_context: Any) -> Any:
     return Vendor("org.example.bench", {"Ping": ping})
 
 
-def _entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
-    return [importlib.metadata.EntryPoint("bench", f"{__spec__.name}:build", group)]
+class _Point:
+    """An entry point of a package that is not installed."""
+
+    name = "bench"
+    value = "tests.bench.stations.agent_with_vendor:build"
+
+    def load(self) -> Any:
+        return build
 
 
 if __name__ == "__main__":
-    importlib.metadata.entry_points = _entry_points  # type: ignore[assignment]
+    loading._installed = lambda: {"bench": _Point()}  # type: ignore[dict-item]
     main(["run", sys.argv[1]], prog_name="evse-agent")
