@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from agent.charging.requests import Answer, ClearCache, Verdict
+from agent.errors import LocalProtocolError
 from agent.ocpp.frontend import (
     Ask,
     Call,
@@ -51,7 +52,10 @@ def _cleared(answer: Answer) -> Reply:
 
 
 def authorize(question: TokenQuestion, _view: View, _reference: str | None) -> Call:
-    return Call("Authorize", AuthorizeRequest(id_tag=id_tag(question.id_token)))
+    token = question.id_token
+    if id_tag(token) != token.value:  # cut, it might be another driver's
+        raise LocalProtocolError("an idTag has at most 20 characters")
+    return Call("Authorize", AuthorizeRequest(id_tag=token.value))
 
 
 ROUTES = routed(Route("ClearCache", ClearCacheRequest, clear_cache))

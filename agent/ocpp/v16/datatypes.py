@@ -68,7 +68,7 @@ def id_token(id_tag: str) -> IdToken:
 
 
 def id_tag(token: IdToken) -> str:
-    """At most 20 characters: longer tokens do not exist in 1.6, and a cut one is refused rather than lost."""
+    """At most 20 characters: Authorize refuses longer tokens, what is recorded of one all the same is cut, not lost."""
     return token.value[:20]
 
 

@@ -28,6 +28,7 @@ from agent.charging.ids import (
     TriggerReason,
 )
 from agent.charging.requests import Answer, ClearCache, Verdict
+from agent.errors import LocalProtocolError
 from agent.ocpp.codec import decode, encode
 from agent.ocpp.frontend import Ask, Notice, Reply, TokenJudged, TokenQuestion, TransactionAcknowledged
 from agent.ocpp.v16 import FRONT_END
@@ -223,6 +224,13 @@ def test_what_1_6_has_no_message_for() -> None:
 
 def test_authorize() -> None:
     assert message(TokenQuestion(TAG, 1)) == ("Authorize", {"idTag": "TAG1"})
+    assert message(TokenQuestion(IdToken("X" * 20), 1)) == ("Authorize", {"idTag": "X" * 20})
+
+
+@pytest.mark.req("R16-037", "R16-038")
+def test_a_token_too_long_for_an_id_tag_is_asked_about_under_no_other_name() -> None:
+    with pytest.raises(LocalProtocolError, match="at most 20"):
+        message(TokenQuestion(IdToken("X" * 21), 1))
 
 
 @pytest.mark.req("R16-107", "TC_061_CS")
