@@ -207,7 +207,7 @@ class Config:
     settings: Mapping[str, str] = field(default_factory=dict)
     vendor: VendorConfig = VendorConfig()
     lines: KeyLines = field(default_factory=lambda: KeyLines({}), compare=False, repr=False)
-    """For problems that are found later, e.g. `config.lines.line_of(("settings", "HeartbeatInterval"))`."""
+    """For problems that are found later, e.g. `setting_line(config.lines, "HeartbeatInterval")`."""
 
     @property
     def state_dir(self) -> Path:
@@ -216,9 +216,6 @@ class Config:
     @property
     def socket_path(self) -> Path:
         return socket_path(self.state_dir)
-
-    def setting_line(self, name: str) -> int | None:
-        return setting_line(self.lines, name)
 
 
 def socket_path(state_dir: Path) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import CsmsConfig, all_keys, load, parse
+from agent.config import CsmsConfig, all_keys, load, parse, setting_line
 from agent.errors import ConfigError
 
 SMALLEST = """[station]
@@ -58,7 +58,7 @@ def test_a_file_with_every_section_is_read() -> None:
     assert config.web.address == ("127.0.0.1", 8080)
     assert config.hal.sim.has_lock is True
     assert config.settings == {"HeartbeatInterval": "300"}
-    assert config.setting_line("HeartbeatInterval") == 27
+    assert setting_line(config.lines, "HeartbeatInterval") == 27
     assert config.socket_path == Path("/var/lib/evse-agent/api.sock")
 
 
@@ -195,7 +195,7 @@ def test_settings_take_every_simple_value_and_variables_without_quotes() -> None
         "MeterValuesSampledData": "Voltage,Power.Active.Import",
         "OCPPCommCtrlr.HeartbeatInterval": "6",
     }
-    assert config.setting_line("OCPPCommCtrlr.HeartbeatInterval") == 11
+    assert setting_line(config.lines, "OCPPCommCtrlr.HeartbeatInterval") == 11
 
 
 def test_a_setting_that_is_a_date_is_refused() -> None:
