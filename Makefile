@@ -7,7 +7,7 @@ NODE_STAMP := tests/wasm_board/node_modules/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types imports firmware tests bench format clean
+.PHONY: help setup demo run test lint types imports firmware tests bench docs format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ tests: $(STAMP) $(NODE_STAMP)
 bench: $(STAMP) $(NODE_STAMP)  ## speed and size side by side with peers; prints a table
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.bench_store
+
+docs: $(STAMP)  ## write the generated parts of docs/
+	$(BIN)/python -m tests.helpers.settings_page
 
 format: $(STAMP)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .

@@ -18,6 +18,8 @@ from agent.charging.facts import (
     Fact,
     FaultCleared,
     FaultRaised,
+    FirmwareStatusChanged,
+    LogUploadChanged,
 )
 from agent.charging.ids import EvseId, ResetKind
 from agent.charging.ports import (
@@ -85,6 +87,8 @@ class StationCore:
         self.is_resetting = False
         self.is_online = False
         self.changed_at = clock.now()
+        self.firmware: FirmwareStatusChanged | None = None
+        self.log_upload: LogUploadChanged | None = None
         self._listeners: list[Listener] = []
         self._policy: Policy | None = None
         self._short_tasks: set[str] = set()
@@ -94,6 +98,10 @@ class StationCore:
 
     def publish(self, fact: Fact) -> None:
         """Tell all listeners, in order. One that raises is logged; the others still hear the fact."""
+        if isinstance(fact, FirmwareStatusChanged):
+            self.firmware = fact
+        elif isinstance(fact, LogUploadChanged):
+            self.log_upload = fact
         for listener in tuple(self._listeners):
             try:
                 listener(fact)

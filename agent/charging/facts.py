@@ -15,11 +15,13 @@ from agent.charging.ids import (
     ChargingState,
     ConnectorId,
     EvseId,
+    FirmwareStatus,
     IdToken,
     ReadingContext,
     StopReason,
     TransactionId,
     TriggerReason,
+    UploadStatus,
 )
 
 
@@ -117,7 +119,25 @@ class SecurityEventRaised(Struct, frozen=True):
     is_critical: bool = True
 
 
-DurableFact: TypeAlias = TransactionFact | SecurityEventRaised
+class FirmwareStatusChanged(Struct, frozen=True):
+    """One step of a firmware update. Durable: "Installed" is said after the restart that it needed."""
+
+    at: datetime
+    status: FirmwareStatus
+    request_id: int | None = None
+    """None: ordered by a message that has no request id (1.6 UpdateFirmware)."""
+
+
+class LogUploadChanged(Struct, frozen=True):
+    """One step of the upload of diagnostics or of the security log."""
+
+    at: datetime
+    status: UploadStatus
+    request_id: int | None = None
+    """None: ordered by a message that has no request id (1.6 GetDiagnostics)."""
+
+
+DurableFact: TypeAlias = TransactionFact | SecurityEventRaised | FirmwareStatusChanged | LogUploadChanged
 
 
 # --- current facts: published, never queued --------------------------------------------------------------

@@ -143,6 +143,38 @@ class ResetKind(StrEnum):
     ON_IDLE = "OnIdle"
 
 
+class FirmwareStatus(StrEnum):
+    """Where a firmware update stands (2.x FirmwareStatusEnumType; the security white paper of 1.6 has the same)."""
+
+    DOWNLOADED = "Downloaded"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    DOWNLOADING = "Downloading"
+    DOWNLOAD_PAUSED = "DownloadPaused"
+    DOWNLOAD_SCHEDULED = "DownloadScheduled"
+    IDLE = "Idle"
+    INSTALLATION_FAILED = "InstallationFailed"
+    INSTALLED = "Installed"
+    INSTALLING = "Installing"
+    INSTALL_REBOOTING = "InstallRebooting"
+    INSTALL_SCHEDULED = "InstallScheduled"
+    INSTALL_VERIFICATION_FAILED = "InstallVerificationFailed"
+    INVALID_SIGNATURE = "InvalidSignature"
+    SIGNATURE_VERIFIED = "SignatureVerified"
+
+
+class UploadStatus(StrEnum):
+    """Where the upload of a log stands (2.x UploadLogStatusEnumType)."""
+
+    ACCEPTED_CANCELED = "AcceptedCanceled"
+    BAD_MESSAGE = "BadMessage"
+    IDLE = "Idle"
+    NOT_SUPPORTED_OPERATION = "NotSupportedOperation"
+    PERMISSION_DENIED = "PermissionDenied"
+    UPLOADED = "Uploaded"
+    UPLOAD_FAILURE = "UploadFailure"
+    UPLOADING = "Uploading"
+
+
 class BootReason(StrEnum):
     POWER_UP = "PowerUp"
     LOCAL_RESET = "LocalReset"

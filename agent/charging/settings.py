@@ -38,6 +38,8 @@ def parse(setting: Setting, text: str) -> str:
         case Kind.TEXT:
             if setting.choices and text not in setting.choices:
                 raise ValueError(f"must be one of {', '.join(setting.choices)}")
+            if setting.most is not None and len(text) > setting.most:
+                raise ValueError(f"has more than {setting.most} characters")
             return text
 
 

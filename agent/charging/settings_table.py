@@ -1,73 +1,35 @@
 """THE settings table: every setting once, with type, range, unit, default, mutability and its names in OCPP.
 
 A setting is one row; 1.6 configuration keys and 2.x variables are two views of it. Rows stand in the order in which
-they are reported. Nothing runs here: `settings.py` holds and changes the values. docs/settings.md follows this table.
+they are reported; those of the optional profiles are in `settings_features.py`. Nothing runs here: `settings.py`
+holds and changes the values. docs/settings.md is generated from this table.
 OCPP 1.6 chapter 9, errata 3.76 to 3.89; 2.0.1 appendix 3 (referenced components and variables).
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
 
-from agent.charging.measurands import DEFAULT_ENTRY, canonical_entry
+from agent.charging.measurands import DEFAULT_ENTRY
+from agent.charging.setting import (
+    DAY_S,
+    LIST_LIMIT,
+    YEAR_S,
+    Kind,
+    Mutability,
+    Setting,
+    flag,
+    integer,
+    max_length,
+    measurands,
+)
+from agent.charging.settings_features import FEATURE_ROWS
 
-
-class Kind(StrEnum):
-    INTEGER = "integer"
-    FLAG = "boolean"
-    TEXT = "text"
-    LIST = "list"
-    HEX = "hex"
-
-
-class Mutability(StrEnum):
-    READ_ONLY = "R"
-    READ_WRITE = "RW"
-    WRITE_ONLY = "W"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One row. `least` and `most` bound an integer, or the number of hex digits or characters of a text."""
-
-    name: str
-    """Our own name, with the unit as suffix; what is stored."""
-    kind: Kind
-    default: str
-    doc: str
-    unit: str = ""
-    least: int | None = None
-    most: int | None = None
-    choices: tuple[str, ...] = ()
-    """Allowed items of a list or texts, in the standard spelling; empty = no such bound."""
-    canonical: Callable[[str], str] | None = None
-    """Standard spelling of one item. Raises ValueError for one that is not allowed."""
-    max_items: int = 1
-    mutability: Mutability = Mutability.READ_WRITE
-    needs_reboot: bool = False
-    key16: str | None = None
-    """The 1.6 configuration key; None: not visible in 1.6."""
-    component: str | None = None
-    variable: str | None = None
-    instance: str | None = None
-
-    @property
-    def path2(self) -> str | None:
-        """ "Component.Variable" or "Component.Variable.Instance" of 2.x."""
-        if self.component is None or self.variable is None:
-            return None
-        return ".".join(filter(None, (self.component, self.variable, self.instance)))
-
+__all__ = ["SETTINGS", "Kind", "Mutability", "Setting"]
 
 _ROTATIONS = {
     word.lower(): word for word in ("NotApplicable", "Unknown", "RST", "RTS", "SRT", "STR", "TRS", "TSR")
 }
-LIST_LIMIT = 20
-"""Items that a measurand list may have."""
 _RO = Mutability.READ_ONLY
-_DAY_S = 86_400
-_YEAR_S = 366 * _DAY_S
 
 
 def _canonical_rotation(item: str) -> str:
@@ -77,76 +39,9 @@ def _canonical_rotation(item: str) -> str:
     return f"{int(number)}.{_ROTATIONS[rotation.lower()]}"
 
 
-def _max_length(of: str, key16: str, limit: int) -> Setting:
-    return Setting(
-        name=f"{of}_max_length",
-        kind=Kind.INTEGER,
-        default=str(limit),
-        mutability=_RO,
-        key16=key16,
-        doc=f"How many items the list `{of}` may have.",
-    )
-
-
-def _measurands(name: str, key16: str, component: str, variable: str, default: str, doc: str) -> Setting:
-    return Setting(
-        name=name,
-        kind=Kind.LIST,
-        default=default,
-        canonical=canonical_entry,
-        max_items=LIST_LIMIT,
-        key16=key16,
-        component=component,
-        variable=variable,
-        doc=doc,
-    )
-
-
-def _flag(name: str, default: bool, key16: str, path2: str | None, doc: str) -> Setting:
-    component, _dot, variable = (path2 or "").partition(".")
-    return Setting(
-        name=name,
-        kind=Kind.FLAG,
-        default="true" if default else "false",
-        key16=key16,
-        component=component or None,
-        variable=variable or None,
-        doc=doc,
-    )
-
-
-def _integer(
-    name: str,
-    default: int,
-    key16: str,
-    path2: str | None,
-    doc: str,
-    *,
-    unit: str = "",
-    least: int = 0,
-    most: int = 2**31 - 1,
-    mutability: Mutability = Mutability.READ_WRITE,
-) -> Setting:
-    component, variable, instance = [*(path2 or "").split("."), "", "", ""][:3]
-    return Setting(
-        name=name,
-        kind=Kind.INTEGER,
-        default=str(default),
-        unit=unit,
-        least=least,
-        most=most,
-        mutability=mutability,
-        key16=key16,
-        component=component or None,
-        variable=variable or None,
-        instance=instance or None,
-        doc=doc,
-    )
-
-
 _ROWS: tuple[Setting, ...] = (
     # --- authorization ---------------------------------------------------------------------------------
-    _flag(
+    flag(
         "allow_offline_tx_for_unknown_id",
         False,
         "AllowOfflineTxForUnknownId",
@@ -154,7 +49,7 @@ _ROWS: tuple[Setting, ...] = (
         "Offline, a token that nobody knows may start a transaction. Tokens known as blocked, expired or invalid"
         " never may.",
     ),
-    _flag(
+    flag(
         "authorization_cache_enabled",
         True,
         "AuthorizationCacheEnabled",
@@ -162,21 +57,21 @@ _ROWS: tuple[Setting, ...] = (
         "Remember what the CSMS said of each token, and use it as the two settings below allow. Switched off, the"
         " cache is neither read nor written.",
     ),
-    _flag(
+    flag(
         "authorize_remote_start",
         True,
         "AuthorizeRemoteTxRequests",
         "AuthCtrlr.AuthorizeRemoteStart",
         "A remote start is authorized like a token presented at the station; otherwise it starts at once.",
     ),
-    _flag(
+    flag(
         "local_authorize_offline",
         True,
         "LocalAuthorizeOffline",
         "AuthCtrlr.LocalAuthorizeOffline",
         "Offline, a token known as valid may start a transaction.",
     ),
-    _flag(
+    flag(
         "local_pre_authorize",
         False,
         "LocalPreAuthorize",
@@ -184,7 +79,7 @@ _ROWS: tuple[Setting, ...] = (
         "Online, a token known as valid starts a transaction without asking the CSMS first.",
     ),
     # --- transactions ----------------------------------------------------------------------------------
-    _integer(
+    integer(
         "connection_timeout_s",
         60,
         "ConnectionTimeOut",
@@ -192,9 +87,9 @@ _ROWS: tuple[Setting, ...] = (
         "How long an authorized driver may take to plug in, counted from the authorization; then it lapses."
         " 0 = as long as it takes.",
         unit="s",
-        most=_DAY_S,
+        most=DAY_S,
     ),
-    _integer(
+    integer(
         "max_energy_on_invalid_id_wh",
         0,
         "MaxEnergyOnInvalidId",
@@ -202,7 +97,7 @@ _ROWS: tuple[Setting, ...] = (
         "Energy that a transaction may take in all, although the CSMS refused its token after the start.",
         unit="Wh",
     ),
-    _flag(
+    flag(
         "stop_on_ev_side_disconnect",
         True,
         "StopTransactionOnEVSideDisconnect",
@@ -210,14 +105,14 @@ _ROWS: tuple[Setting, ...] = (
         "Unplugging at the EV ends the transaction. Otherwise it goes on, the cable stays locked, and charging"
         " resumes when the EV is plugged in again.",
     ),
-    _flag(
+    flag(
         "stop_on_invalid_id",
         True,
         "StopTransactionOnInvalidId",
         "TxCtrlr.StopTxOnInvalidId",
         "End a transaction whose token the CSMS refused after the start. Otherwise only the energy stops.",
     ),
-    _flag(
+    flag(
         "unlock_on_ev_side_disconnect",
         True,
         "UnlockConnectorOnEVSideDisconnect",
@@ -247,7 +142,7 @@ _ROWS: tuple[Setting, ...] = (
         variable="TxStopPoint",
         doc="When a transaction stops: when what the named point needs is no longer given.",
     ),
-    _flag(
+    flag(
         "resume_after_power_loss",
         False,
         "ResumeTransactionAfterPowerLoss",
@@ -255,7 +150,7 @@ _ROWS: tuple[Setting, ...] = (
         "A transaction found open at start goes on. Otherwise it is stopped with reason PowerLoss and the last"
         " register on disk.",
     ),
-    _integer(
+    integer(
         "current_limit_a",
         80,
         "CurrentLimit",
@@ -266,25 +161,25 @@ _ROWS: tuple[Setting, ...] = (
         most=80,
     ),
     # --- metering --------------------------------------------------------------------------------------
-    _integer(
+    integer(
         "clock_aligned_interval_s",
         0,
         "ClockAlignedDataInterval",
         "AlignedDataCtrlr.Interval",
         "Period of the readings on the grid that starts at midnight UTC. 0 = none.",
         unit="s",
-        most=_DAY_S,
+        most=DAY_S,
     ),
-    _integer(
+    integer(
         "sample_interval_s",
         0,
         "MeterValueSampleInterval",
         "SampledDataCtrlr.TxUpdatedInterval",
         "Period of the readings during a transaction, counted from its start. 0 = none.",
         unit="s",
-        most=_YEAR_S,
+        most=YEAR_S,
     ),
-    _measurands(
+    measurands(
         "aligned_measurands",
         "MeterValuesAlignedData",
         "AlignedDataCtrlr",
@@ -292,8 +187,8 @@ _ROWS: tuple[Setting, ...] = (
         DEFAULT_ENTRY,
         "What the clock-aligned readings hold. Empty = Energy.Active.Import.Register.",
     ),
-    _max_length("aligned_measurands", "MeterValuesAlignedDataMaxLength", LIST_LIMIT),
-    _measurands(
+    max_length("aligned_measurands", "MeterValuesAlignedDataMaxLength", LIST_LIMIT),
+    measurands(
         "sampled_measurands",
         "MeterValuesSampledData",
         "SampledDataCtrlr",
@@ -301,8 +196,8 @@ _ROWS: tuple[Setting, ...] = (
         DEFAULT_ENTRY,
         "What the readings during a transaction and the triggered ones hold. Empty = Energy.Active.Import.Register.",
     ),
-    _max_length("sampled_measurands", "MeterValuesSampledDataMaxLength", LIST_LIMIT),
-    _measurands(
+    max_length("sampled_measurands", "MeterValuesSampledDataMaxLength", LIST_LIMIT),
+    measurands(
         "stop_aligned_measurands",
         "StopTxnAlignedData",
         "AlignedDataCtrlr",
@@ -310,8 +205,8 @@ _ROWS: tuple[Setting, ...] = (
         "",
         "What is collected at each clock-aligned reading and sent when the transaction ends. Empty = nothing.",
     ),
-    _max_length("stop_aligned_measurands", "StopTxnAlignedDataMaxLength", LIST_LIMIT),
-    _measurands(
+    max_length("stop_aligned_measurands", "StopTxnAlignedDataMaxLength", LIST_LIMIT),
+    measurands(
         "stop_sampled_measurands",
         "StopTxnSampledData",
         "SampledDataCtrlr",
@@ -319,8 +214,8 @@ _ROWS: tuple[Setting, ...] = (
         "",
         "What is collected at each sampled reading and sent when the transaction ends. Empty = nothing.",
     ),
-    _max_length("stop_sampled_measurands", "StopTxnSampledDataMaxLength", LIST_LIMIT),
-    _integer(
+    max_length("stop_sampled_measurands", "StopTxnSampledDataMaxLength", LIST_LIMIT),
+    integer(
         "stop_max_samples",
         500,
         "StopTransactionMaxMeterValues",
@@ -330,7 +225,7 @@ _ROWS: tuple[Setting, ...] = (
         least=2,
         mutability=_RO,
     ),
-    _flag(
+    flag(
         "stop_on_meter_failure",
         True,
         "StopChargingOnMeterFailure",
@@ -347,9 +242,9 @@ _ROWS: tuple[Setting, ...] = (
         key16="ConnectorPhaseRotation",
         doc="Phase rotation of each connector relative to the grid, e.g. 0.RST,1.RTS; 0 is the main meter.",
     ),
-    _max_length("connector_phase_rotation", "ConnectorPhaseRotationMaxLength", 65),
+    max_length("connector_phase_rotation", "ConnectorPhaseRotationMaxLength", 65),
     # --- the station and its lights --------------------------------------------------------------------
-    _integer(
+    integer(
         "blink_repeat",
         3,
         "BlinkRepeat",
@@ -358,7 +253,7 @@ _ROWS: tuple[Setting, ...] = (
         unit="times",
         most=100,
     ),
-    _integer(
+    integer(
         "light_intensity_percent",
         100,
         "LightIntensity",
@@ -367,7 +262,7 @@ _ROWS: tuple[Setting, ...] = (
         unit="%",
         most=100,
     ),
-    _integer(
+    integer(
         "number_of_connectors",
         1,
         "NumberOfConnectors",
@@ -376,7 +271,7 @@ _ROWS: tuple[Setting, ...] = (
         least=1,
         mutability=_RO,
     ),
-    _integer(
+    integer(
         "reset_retries",
         1,
         "ResetRetries",
@@ -385,17 +280,17 @@ _ROWS: tuple[Setting, ...] = (
         unit="times",
         most=100,
     ),
-    _integer(
+    integer(
         "minimum_status_duration_s",
         0,
         "MinimumStatusDuration",
         None,
         "A connector status is reported only after it lasted this long.",
         unit="s",
-        most=_DAY_S,
+        most=DAY_S,
     ),
     # --- talking to the CSMS ---------------------------------------------------------------------------
-    _integer(
+    integer(
         "heartbeat_interval_s",
         300,
         "HeartbeatInterval",
@@ -403,9 +298,9 @@ _ROWS: tuple[Setting, ...] = (
         "After this long without a message of ours a Heartbeat is sent. The CSMS sets it when it accepts the station.",
         unit="s",
         least=1,
-        most=_YEAR_S,
+        most=YEAR_S,
     ),
-    _integer(
+    integer(
         "message_timeout_s",
         30,
         "MessageTimeout",
@@ -415,7 +310,7 @@ _ROWS: tuple[Setting, ...] = (
         least=1,
         most=3600,
     ),
-    _integer(
+    integer(
         "transaction_message_attempts",
         3,
         "TransactionMessageAttempts",
@@ -425,25 +320,25 @@ _ROWS: tuple[Setting, ...] = (
         unit="times",
         most=1000,
     ),
-    _integer(
+    integer(
         "transaction_message_retry_interval_s",
         60,
         "TransactionMessageRetryInterval",
         "OCPPCommCtrlr.MessageAttemptInterval.TransactionEvent",
         "Wait before the next attempt, multiplied by the number of attempts so far.",
         unit="s",
-        most=_DAY_S,
+        most=DAY_S,
     ),
-    _integer(
+    integer(
         "websocket_ping_interval_s",
         54,
         "WebSocketPingInterval",
         "OCPPCommCtrlr.WebSocketPingInterval",
         "Period of the WebSocket pings of the station. 0 = none.",
         unit="s",
-        most=_DAY_S,
+        most=DAY_S,
     ),
-    _flag(
+    flag(
         "trigger_boot_notification_when_accepted",
         True,
         "TriggerBootNotificationWhenAccepted",
@@ -453,7 +348,7 @@ _ROWS: tuple[Setting, ...] = (
     Setting(
         name="supported_feature_profiles",
         kind=Kind.LIST,
-        default="Core,RemoteTrigger",
+        default="Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger",
         choices=(
             "Core",
             "FirmwareManagement",
@@ -467,8 +362,8 @@ _ROWS: tuple[Setting, ...] = (
         key16="SupportedFeatureProfiles",
         doc="The feature profiles of OCPP 1.6 that are there.",
     ),
-    _max_length("supported_feature_profiles", "SupportedFeatureProfilesMaxLength", 6),
-    _integer(
+    max_length("supported_feature_profiles", "SupportedFeatureProfilesMaxLength", 6),
+    integer(
         "get_configuration_max_keys",
         100,
         "GetConfigurationMaxKeys",
@@ -491,7 +386,7 @@ _ROWS: tuple[Setting, ...] = (
         doc="Password of the station for HTTP Basic, 16 to 20 bytes as hex digits. Never shown. Empty = the password"
         " of the configuration file.",
     ),
-    _integer(
+    integer(
         "security_profile",
         0,
         "SecurityProfile",
@@ -501,4 +396,4 @@ _ROWS: tuple[Setting, ...] = (
         most=2,
     ),
 )
-SETTINGS: Mapping[str, Setting] = {row.name: row for row in _ROWS}
+SETTINGS: Mapping[str, Setting] = {row.name: row for row in (*_ROWS, *FEATURE_ROWS)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from agent.charging.facts import FirmwareStatusChanged, LogUploadChanged
 from agent.charging.ids import ChargingState, ConnectorId, EvseId, IdToken, TransactionId
 from hal.ports import EvseState, MeterReading
 
@@ -90,3 +91,7 @@ class StationSnapshot:
     changed_at: datetime
     booted_at: datetime
     is_resetting: bool = False
+    firmware: FirmwareStatusChanged | None = None
+    """The last step of a firmware update; None: there was none since the start."""
+    log_upload: LogUploadChanged | None = None
+    """The last step of an upload; None: there was none since the start."""

@@ -14,7 +14,7 @@ from agent.charging.availability import STATION
 from agent.charging.core import StationCore
 from agent.charging.evse_runner import EvseRunner
 from agent.charging.execution import Execution
-from agent.charging.facts import Fact, SettingChanged, StationBooted
+from agent.charging.facts import DurableFact, Fact, SettingChanged, StationBooted
 from agent.charging.identification import Identification
 from agent.charging.ids import (
     AuthorizationStatus,
@@ -219,6 +219,8 @@ class Station:
             changed_at=core.changed_at,
             booted_at=self._booted_at,
             is_resetting=core.is_resetting,
+            firmware=core.firmware,
+            log_upload=core.log_upload,
         )
 
     def evse_snapshot(self, evse_id: EvseId) -> EvseSnapshot:
@@ -230,6 +232,13 @@ class Station:
 
         A listener that raises is logged; the others still hear the fact."""
         return self._core.subscribe(listener)
+
+    async def report(self, fact: DurableFact) -> None:
+        """Something happened beside charging (update, upload, security event): on disk, then told to everyone.
+
+        Raises StoreError; nobody heard of it then."""
+        await self._core.record(fact)
+        self._core.publish(fact)
 
     # --- requests and answers --------------------------------------------------------------------------
 

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from agent.charging.facts import DurableFact, SecurityEventRaised, TransactionStarted, TransactionStopped
+from agent.charging.facts import DurableFact, TransactionFact, TransactionStarted, TransactionStopped
 from agent.charging.ids import IdToken, IdTokenInfo, TransactionId
 from agent.charging.ports import Outbox, OutboxRow
 from agent.charging.settings import Settings
-from agent.errors import AgentError, LinkClosed, LocalProtocolError, StoreError
+from agent.errors import AgentError, CallRejected, LinkClosed, LocalProtocolError, StoreError
 from agent.ocpp.frontend import Outcome, TransactionAcknowledged
 from agent.ocpp.outbox import GiveUp, Order, OwnCall, Retry, RetryRule, after_failure
 
@@ -82,7 +82,7 @@ class Delivery:
     async def _deliver(self, row: OutboxRow) -> None:
         fact = row.fact
         reference: str | None = None
-        if not isinstance(fact, TransactionStarted | SecurityEventRaised):
+        if isinstance(fact, TransactionFact) and not isinstance(fact, TransactionStarted):
             transaction_id = fact.transaction_id
             reference = await _durably(lambda: self._outbox.reference(transaction_id))
         try:
@@ -145,6 +145,11 @@ class Delivery:
     async def _failed(self, row: OutboxRow, error: AgentError) -> None:
         name = type(row.fact).__name__
         if isinstance(error, LocalProtocolError):  # it will never get better
+            await _durably(lambda: self._outbox.discard(row.row_id, str(error)))
+            return
+        if isinstance(error, CallRejected) and not isinstance(row.fact, TransactionFact):
+            # The CSMS has seen it and does not want it; transactions behind it do not wait for a second no.
+            log.warning("%s is not wanted by the CSMS: %s", name, error)
             await _durably(lambda: self._outbox.discard(row.row_id, str(error)))
             return
         await _durably(lambda: self._outbox.count_attempt(row.row_id))

@@ -18,7 +18,6 @@ import msgspec
 from agent.charging.facts import (
     DurableFact,
     Sample,
-    SecurityEventRaised,
     TransactionFact,
     TransactionMetered,
     TransactionStarted,
@@ -140,7 +139,7 @@ class SqlJournal:
 def _record(sql: sqlite3.Connection, facts: Sequence[DurableFact], history_limit: int) -> None:
     last, depth = sql.execute("SELECT last_row_id, depth FROM outbox_state").fetchone()
     for row_id, fact in enumerate(facts, start=last + 1):
-        number = None if isinstance(fact, SecurityEventRaised) else _apply(sql, fact, history_limit)
+        number = _apply(sql, fact, history_limit) if isinstance(fact, TransactionFact) else None
         sql.execute(
             "INSERT INTO outbox (row_id, transaction_number, kind, body) VALUES (?, ?, ?, ?)",
             (row_id, number, type(fact).__name__, _encode(fact)),

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from agent.charging.facts import (
+    FirmwareStatusChanged,
+    LogUploadChanged,
     Sample,
     SampledValue,
     SecurityEventRaised,
@@ -11,7 +13,15 @@ from agent.charging.facts import (
     TransactionStopped,
     TransactionUpdated,
 )
-from agent.charging.ids import ChargingState, IdToken, ReadingContext, StopReason, TriggerReason
+from agent.charging.ids import (
+    ChargingState,
+    FirmwareStatus,
+    IdToken,
+    ReadingContext,
+    StopReason,
+    TriggerReason,
+    UploadStatus,
+)
 
 BEGIN = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 TOKEN = IdToken("04A1B2C3D4")
@@ -96,3 +106,11 @@ def stopped(
 
 def security_event() -> SecurityEventRaised:
     return SecurityEventRaised(BEGIN, "StartupOfTheDevice", "after a power cut")
+
+
+def firmware_status() -> FirmwareStatusChanged:
+    return FirmwareStatusChanged(BEGIN, FirmwareStatus.INSTALLED, 7)
+
+
+def log_upload() -> LogUploadChanged:
+    return LogUploadChanged(BEGIN, UploadStatus.UPLOADED)

@@ -17,6 +17,8 @@ from agent.store.journal import DISCARDED_LIMIT, SqlJournal
 from tests.store.example_facts import (
     BEGIN,
     TOKEN,
+    firmware_status,
+    log_upload,
     metered,
     minute,
     sample,
@@ -32,6 +34,8 @@ EVERY_KIND: list[DurableFact] = [
     metered(),
     stopped(samples=(sample(),)),
     security_event(),
+    firmware_status(),
+    log_upload(),
 ]
 
 
@@ -60,7 +64,7 @@ async def test_every_kind_of_fact_comes_back_as_it_was_and_in_order(journal: Sql
     assert {type(fact) for fact in EVERY_KIND} == set(get_args(DurableFact))
     for fact in EVERY_KIND:
         await journal.record(fact)
-    assert await journal.depth() == 5
+    assert await journal.depth() == 7
     assert await _deliver(journal) == EVERY_KIND
     assert await journal.depth() == 0
 
@@ -75,6 +79,8 @@ async def test_the_stored_names_of_facts_never_change(database: Database) -> Non
         "TransactionMetered",
         "TransactionStopped",
         "SecurityEventRaised",
+        "FirmwareStatusChanged",
+        "LogUploadChanged",
     ]
     assert rows[0][1] == (
         '{"transaction_id":"tx1","evse_id":1,"connector_id":1,"at":"2026-03-01T12:00:00Z","seq_no":0,'
