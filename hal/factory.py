@@ -8,7 +8,9 @@ only the modules of what is configured are imported. Called by agent.app; the fi
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from hal.bus.byte_stream import ByteStream
@@ -22,9 +24,13 @@ from hal.drivers.board_evse import (
 )
 from hal.drivers.board_link import BoardLink
 from hal.errors import OutOfRange
-from hal.ports import CardReader, EnergyMeter, EvsePorts, Hardware, MeterReading
+from hal.factory_lines import GpioConfig as GpioConfig
+from hal.factory_lines import ReaderConfig as ReaderConfig
+from hal.factory_lines import attach, line_problems
+from hal.ports import CardReader, EnergyMeter, EvsePorts, Hardware, MeterReading, MeterSigner
 
 if TYPE_CHECKING:
+    from hal.bus.gpio import RequestLine
     from hal.bus.modbus import ModbusBus
     from hal.bus.register_map import MeterProfile
     from hal.bus.serial_port import LineSettings
@@ -50,6 +56,10 @@ class SimConfig:
     meter_start_wh: float = 0.0
     meter_resets_on_plug_in: bool = False
     outputs: Sequence[str] = ("fan",)
+    signs_readings: bool = False
+    """The meters sign their readings, as certified ones do."""
+    memory_file: str = ""
+    """Where cars and meters are remembered over a restart; empty: a new world each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +92,11 @@ class MeterConfig:
     baud_rate: int | None = None
     parity: Literal["none", "even", "odd"] | None = None
     stop_bits: Literal[1, 2] | None = None
+    signs_readings: bool = False
+    public_key: str = ""
+    """Of a meter that signs: as printed on it, if it is to be known before the first record."""
+    evse_name: str = ""
+    """What the signed record calls the EVSE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +107,8 @@ class HalConfig:
     sim: SimConfig = SimConfig()
     board: BoardConfig = BoardConfig()
     meters: Sequence[MeterConfig] = ()
+    readers: Sequence[ReaderConfig] = ()
+    gpio: Sequence[GpioConfig] = ()
     host_version: str = "0"
     """Told to the board in HELLO."""
 
@@ -157,18 +174,51 @@ def problems(config: HalConfig) -> list[str]:
             owner,
         )
         claim(f"on port {port}, unit", unit, owner)
+        found.extend(_signing_problems(meter, profile, owner))
         settings, first = lines.setdefault(port, (_line_settings(meter, profile), owner))
         if settings != _line_settings(meter, profile):
             found.append(f"port {port}: {first} and {owner} want different line settings")
+    for name in config.sim.outputs if config.driver == "sim" else config.board.outputs:
+        claim("output", name, "the board")
+    for name in config.board.sensors if config.driver == "board" else ():
+        claim("sensor", name, "the board")
+    for reader_port in {_canonical(reader.port) for reader in config.readers} & lines.keys():
+        found.append(f"port {reader_port} is wanted by {lines[reader_port][1]} and by a reader")
+    found.extend(line_problems(config.readers, config.gpio, config.evses, claim, _canonical))
     return found
 
 
-def open_hardware(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHardware:
-    """Build every driver. Raises OutOfRange with all `problems`, one a line."""
+def _signing_problems(meter: MeterConfig, profile: "MeterProfile", owner: str) -> list[str]:
+    if not meter.signs_readings:
+        return []
+    if profile.signing is None:
+        return [f"{owner}: this model does not sign readings"]
+    if meter.evse == 0:
+        return [f"{owner}: only the meter of an EVSE signs readings"]
+    if meter.port == SIMULATED_PORT:
+        return [f"{owner}: a simulated meter signs with hal.sim.signs_readings"]
+    return []
+
+
+def open_hardware(
+    config: HalConfig, loop: asyncio.AbstractEventLoop, request_line: "RequestLine | None" = None
+) -> OpenedHardware:
+    """Build every driver. `request_line` gives GPIO lines instead of the kernel, for tests and rigs.
+
+    Raises OutOfRange with all `problems`, one a line."""
     found = problems(config)
     if found:
         raise OutOfRange("\n".join(found))
-    return _open_simulation(config, loop) if config.driver == "sim" else _open_board(config, loop)
+    opened = _open_simulation(config, loop) if config.driver == "sim" else _open_board(config, loop)
+    if not config.readers and not config.gpio:
+        return opened
+    attached = attach(opened.hardware, config.readers, config.gpio, request_line)
+
+    async def close() -> None:
+        await attached.close()
+        await opened.close()
+
+    return replace(opened, hardware=attached.hardware, tasks=(*opened.tasks, *attached.tasks), close=close)
 
 
 def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHardware:
@@ -190,13 +240,21 @@ def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> Open
         )
     except ValueError as error:
         raise OutOfRange(f"[hal.sim] {error}") from error
+    memory = None
+    if sim.memory_file:
+        from hal.sim.memory import WorldMemory
+
+        memory = WorldMemory(world, Path(sim.memory_file))
+        memory.recall()
     board = SimulatedBoard(world, outputs=tuple(sim.outputs), max_current_a=sim.max_current_a)
     link = BoardLink(board.line, config.host_version)
     meters: dict[int, EnergyMeter] = {0: SimulatedMeter(world.main_meter_reading, "SIM-0")}
     for evse_id, evse in world.evses.items():
         meters[evse_id] = SimulatedMeter(evse.meter_reading, f"SIM-{evse_id}")
-    buses, on_modbus = _open_meters(config, world)
+    buses, on_modbus, signers = _open_meters(config, world)
     meters.update(on_modbus)
+    if sim.signs_readings:
+        signers = _simulated_signers(world) | signers
     built = BoardConfig(
         evses=sim.evses,
         connectors_per_evse=sim.connectors_per_evse,
@@ -209,11 +267,13 @@ def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> Open
     async def close() -> None:
         await link.shut_down()
         _close_all(buses)
+        if memory is not None:
+            memory.close()
         board.close()
         world.close()
 
     return OpenedHardware(
-        hardware=_ports(built, link, meters, (SimulatedReader(world),), loop),
+        hardware=_ports(built, link, meters, (SimulatedReader(world),), loop, signers),
         tasks=(("board link", link.run),),
         close=close,
         simulation=world,
@@ -221,12 +281,21 @@ def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> Open
     )
 
 
+def _simulated_signers(world: "World") -> dict[int, MeterSigner]:
+    from hal.sim.signing import SimulatedSigner
+
+    return {
+        evse_id: SimulatedSigner(evse.meter_reading, f"SIM-{evse_id}")
+        for evse_id, evse in world.evses.items()
+    }
+
+
 def _open_board(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHardware:
     from hal.bus.serial_port import LineSettings, SerialPort
 
     stream = SerialPort(config.board.port, LineSettings(config.board.baud_rate))
     link = BoardLink(stream, config.host_version)
-    buses, meters = _open_meters(config, None)
+    buses, meters, signers = _open_meters(config, None)
 
     async def close() -> None:
         await link.shut_down()
@@ -234,7 +303,7 @@ def _open_board(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHar
         stream.close()
 
     return OpenedHardware(
-        hardware=_ports(config.board, link, meters, (), loop),
+        hardware=_ports(config.board, link, meters, (), loop, signers),
         tasks=(("board link", link.run),),
         close=close,
     )
@@ -246,6 +315,7 @@ def _ports(
     meters: Mapping[int, EnergyMeter],
     readers: Sequence[CardReader],
     loop: asyncio.AbstractEventLoop,
+    signers: Mapping[int, MeterSigner] = MappingProxyType({}),
 ) -> Hardware:
     board = IoBoard(link)
     evses = {
@@ -255,6 +325,7 @@ def _ports(
             meter=meters.get(evse_id),
             lock=BoardLock(link, evse_id) if config.has_lock else None,
             indicator=BoardIndicator(link, evse_id),
+            signer=signers.get(evse_id),
         )
         for evse_id in range(1, config.evses + 1)
     }
@@ -273,14 +344,16 @@ def _ports(
 
 def _open_meters(
     config: HalConfig, world: "World | None"
-) -> "tuple[list[ModbusBus], dict[int, EnergyMeter]]":
+) -> "tuple[list[ModbusBus], dict[int, EnergyMeter], dict[int, MeterSigner]]":
+    """Buses; meters and signers by EVSE id."""
     if not config.meters:
-        return [], {}
+        return [], {}, {}
     from hal.bus.modbus import ModbusBus
     from hal.drivers.modbus_meter import ModbusMeter
 
     buses: dict[str, ModbusBus] = {}
     meters: dict[int, EnergyMeter] = {}
+    signers: dict[int, MeterSigner] = {}
     for meter in config.meters:
         profile = _profile(meter)
         port = _canonical(meter.port)
@@ -288,7 +361,20 @@ def _open_meters(
             settings = _line_settings(meter, profile)
             buses[port] = ModbusBus(_meter_stream(config, meter.port, settings, world), settings)
         meters[meter.evse] = ModbusMeter(buses[port], profile, _unit(meter, profile))
-    return list(buses.values()), meters
+        if meter.signs_readings:
+            signers[meter.evse] = _open_signer(meter, profile, buses[port])
+    return list(buses.values()), meters, signers
+
+
+def _open_signer(meter: MeterConfig, profile: "MeterProfile", bus: "ModbusBus") -> MeterSigner:
+    unit = _unit(meter, profile)
+    if profile.signing == "em580":
+        from hal.drivers.em580_signer import Em580Signer
+
+        return Em580Signer(bus, unit, evse_name=meter.evse_name, public_key=meter.public_key)
+    from hal.drivers.wm3m4_signer import Wm3m4Signer
+
+    return Wm3m4Signer(bus, unit, evse_name=meter.evse_name, public_key=meter.public_key)
 
 
 def _meter_stream(

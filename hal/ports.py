@@ -242,6 +242,37 @@ class EnergyMeter(Protocol):
         """Raw 16-bit registers for service (function 3 or 4, at most 32). Raises OutOfRange."""
 
 
+class SigningMoment(StrEnum):
+    """What a signed reading stands for, in the letters of OCMF's TX."""
+
+    BEGIN = "B"
+    MIDDLE = "C"
+    END = "E"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReading:
+    """A reading as a certified meter signed it. `content` is passed on untouched; only a verifier reads it."""
+
+    content: str
+    """The meter's record: OCMF text, or the hex of a binary one."""
+    encoding: str
+    """ "OCMF", "EDL", ..."""
+    method: str = ""
+    """How it was signed; empty when the record says so itself."""
+
+
+class MeterSigner(Protocol):
+    """The part of a meter that signs readings of a transaction (Eichrecht). May take some seconds."""
+
+    @property
+    def public_key(self) -> str:
+        """As printed on the meter: hex of its ASN.1 structure. Empty: not known."""
+
+    async def sign(self, moment: SigningMoment, id_token: str) -> SignedReading:
+        """A fresh signed reading. Raises DeviceMissing, DeviceTimeout, DeviceProtocolError, DeviceFault."""
+
+
 class ConnectorLock(Protocol):
     """The cable retention lock of one EVSE's socket."""
 
@@ -312,6 +343,7 @@ class EvsePorts:
     meter: EnergyMeter | None = None
     lock: ConnectorLock | None = None
     indicator: Indicator | None = None
+    signer: MeterSigner | None = None
 
 
 @dataclass(frozen=True, slots=True)

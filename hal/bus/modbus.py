@@ -1,16 +1,16 @@
-"""Modbus RTU master for meters: reads registers (functions 3 and 4) and never writes anything.
+"""Modbus RTU master for meters: reads registers (functions 3 and 4); writes (function 16) only for who signs readings.
 
 RTU has no transaction id, so an answer that comes late looks like the answer to the next request. Two rules
 keep a number from ever being taken for another one: after any failure the bus must fall quiet before it is
 used again, and a unit that owes an answer is first asked for a block of another length, a fence: a meter
 answers in order, so once that is answered nothing older can come. Proved in tests/hal/bus/test_modbus.py.
-Called by hal.drivers.modbus_meter; knows no meter. Source: "MODBUS over Serial Line" V1.02, 2.5.1.
+Called by hal.drivers (meters and signers); knows no meter. Source: "MODBUS over Serial Line" V1.02, 2.5.1.
 """
 
 import asyncio
 import logging
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -23,8 +23,11 @@ log = logging.getLogger("hal.modbus")
 ReadFunction = Literal[3, 4]
 READ_HOLDING: Final = 3
 READ_INPUT: Final = 4
+WRITE_REGISTERS: Final = 16
 MAX_REGISTERS: Final = 125
 """Registers in one answer (Modbus application protocol V1.1b3, 6.3)."""
+MAX_WRITTEN: Final = 123
+"""Registers in one write (the same, 6.12)."""
 
 LATE_LIMIT_S = 10.0
 """No meter and no gateway answers later than this; until then an answer that is owed is reckoned with."""
@@ -110,35 +113,87 @@ class ReadRequest:
             if crc16(frame) == 0:  # of a frame with its own checksum
                 return struct.unpack(f">{self.count}H", frame[3:-2])
             begin = received.find(header, begin + 1)
-        self._raise_exception_answer(received)
+        _raise_exception_answer(self, received)
         return None
-
-    def _raise_exception_answer(self, received: bytes | bytearray) -> None:
-        header = bytes((self.unit, self.function | 0x80))
-        begin = received.find(header)
-        while begin >= 0 and begin + 5 <= len(received):
-            if crc16(received[begin : begin + 5]) == 0:
-                code = received[begin + 2]
-                if code == GATEWAY_TARGET_SILENT:
-                    raise DeviceTimeout(f"unit {self.unit}: the gateway got no answer from it")
-                raise DeviceFault(EXCEPTIONS.get(code, f"modbus_exception_{code}"), f"{self}")
-            begin = received.find(header, begin + 1)
 
     def __str__(self) -> str:
         return f"unit {self.unit}, function {self.function}, registers 0x{self.address:04X}+{self.count}"
 
 
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """One request to set the registers from `address` (as sent: 0-based) of `unit`."""
+
+    unit: int
+    address: int
+    words: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.unit <= 247:
+            raise OutOfRange(f"Modbus unit {self.unit} is not in 1..247")
+        if not 1 <= len(self.words) <= MAX_WRITTEN:
+            raise OutOfRange(f"{len(self.words)} registers at once: Modbus allows to write 1..{MAX_WRITTEN}")
+        if self.address < 0 or self.address + len(self.words) > 0x10000:
+            raise OutOfRange(f"registers {self.address}+{len(self.words)} are not in 0..65535")
+        if not all(0 <= word <= 0xFFFF for word in self.words):
+            raise OutOfRange("a register takes 0..65535")
+
+    @property
+    def function(self) -> int:
+        return WRITE_REGISTERS
+
+    def encode(self) -> bytes:
+        count = len(self.words)
+        header = struct.pack(">BBHHB", self.unit, WRITE_REGISTERS, self.address, count, 2 * count)
+        return with_crc(header + struct.pack(f">{count}H", *self.words))
+
+    @property
+    def shape(self) -> "Shape":
+        return (WRITE_REGISTERS, self.address)
+
+    @property
+    def answer_size(self) -> int:
+        return 8
+
+    def find_answer(self, received: bytes | bytearray) -> tuple[int, ...] | None:
+        """Empty, once the unit says that it took them. Raises DeviceFault or DeviceTimeout."""
+        answer = with_crc(struct.pack(">BBHH", self.unit, WRITE_REGISTERS, self.address, len(self.words)))
+        if answer in received:  # an echo of the request goes on otherwise behind the count
+            return ()
+        _raise_exception_answer(self, received)
+        return None
+
+    def __str__(self) -> str:
+        return f"unit {self.unit}, write of registers 0x{self.address:04X}+{len(self.words)}"
+
+
+Request = ReadRequest | WriteRequest
+
+
+def _raise_exception_answer(request: Request, received: bytes | bytearray) -> None:
+    header = bytes((request.unit, request.function | 0x80))
+    begin = received.find(header)
+    while begin >= 0 and begin + 5 <= len(received):
+        if crc16(received[begin : begin + 5]) == 0:
+            code = received[begin + 2]
+            if code == GATEWAY_TARGET_SILENT:
+                raise DeviceTimeout(f"unit {request.unit}: the gateway got no answer from it")
+            raise DeviceFault(EXCEPTIONS.get(code, f"modbus_exception_{code}"), f"{request}")
+        begin = received.find(header, begin + 1)
+
+
 Shape = tuple[int, int]
-"""Function and number of registers: what an answer shows of its request."""
+"""What an answer shows of its request: function and number of registers, of a write function and address."""
 
 
-def _fence(request: ReadRequest, owed: Collection[Shape]) -> ReadRequest:
+def _fence(request: Request, owed: Collection[Shape]) -> ReadRequest:
     """A request at the same place whose answer cannot be mistaken for an older one.
 
     Its length is even, because meters with values of two registers refuse odd ones."""
-    lengths = (count for count in range(2, MAX_REGISTERS, 2) if (request.function, count) not in owed)
+    function = READ_HOLDING if isinstance(request, WriteRequest) else request.function
+    lengths = (count for count in range(2, MAX_REGISTERS, 2) if (function, count) not in owed)
     count = next(lengths)
-    return ReadRequest(request.unit, request.function, min(request.address, 0x10000 - count), count)
+    return ReadRequest(request.unit, function, min(request.address, 0x10000 - count), count)
 
 
 class ModbusBus:
@@ -167,7 +222,7 @@ class ModbusBus:
         self._failure_time: float | None = None
         self._owed: dict[int, dict[Shape, float]] = {}
         """Unit -> shapes of the answers that it still owes, each with the loop time when that lapses."""
-        self._request: ReadRequest | None = None
+        self._request: Request | None = None
         self._answer: asyncio.Future[tuple[int, ...]] | None = None
 
     @property
@@ -179,10 +234,18 @@ class ModbusBus:
 
         Raises OutOfRange before anything is sent; DeviceMissing without the port; DeviceTimeout when nothing
         comes; DeviceProtocolError when something else comes; DeviceFault(exception name) on a refusal."""
-        request = ReadRequest(unit, function, address, count)
+        return await self._ask(ReadRequest(unit, function, address, count))
+
+    async def write(self, unit: int, address: int, words: Sequence[int]) -> None:
+        """Set registers (function 16); returns once the unit says that it took them. Raises like `read`.
+
+        After an error nobody knows whether it did: read back what matters."""
+        await self._ask(WriteRequest(unit, address, tuple(words)))
+
+    async def _ask(self, request: Request) -> tuple[int, ...]:
         async with self._lock:
             await self._ensure_open()
-            owed = self._still_owed(unit)
+            owed = self._still_owed(request.unit)
             if request.shape in owed:
                 await self._exchange(_fence(request, owed))
             return await self._exchange(request)
@@ -215,7 +278,7 @@ class ModbusBus:
             self._owed[unit] = owed
         return owed
 
-    async def _exchange(self, request: ReadRequest) -> tuple[int, ...]:
+    async def _exchange(self, request: Request) -> tuple[int, ...]:
         """Send a request of a shape that is not owed; its answer means that nothing older can come."""
         loop = asyncio.get_running_loop()
         await self._wait_until_quiet()
@@ -223,9 +286,10 @@ class ModbusBus:
         self._request = request
         answer: asyncio.Future[tuple[int, ...]] = loop.create_future()
         self._answer = answer
-        timeout_s = self._timeout_s + self._character_s * (8 + request.answer_size)
+        octets = request.encode()
+        timeout_s = self._timeout_s + self._character_s * (len(octets) + request.answer_size)
         timer = loop.call_later(timeout_s, self._on_timeout)
-        self._stream.write(request.encode())
+        self._stream.write(octets)
         try:
             registers = await answer
         except DeviceFault as refusal:
@@ -259,7 +323,7 @@ class ModbusBus:
                 raise DeviceProtocolError(f"{self.name}: the bus does not fall quiet")
             await asyncio.sleep(wait_s)
 
-    def _owe(self, request: ReadRequest) -> None:
+    def _owe(self, request: Request) -> None:
         self._failure_time = asyncio.get_running_loop().time()
         self._owed.setdefault(request.unit, {})[request.shape] = self._failure_time + LATE_LIMIT_S
 

@@ -17,7 +17,9 @@ from hal.bus.serial_port import LineSettings
 from hal.errors import OutOfRange
 from hal.ports import MeterReading, PerPhase
 
-RegisterType = Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
+RegisterType = Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "u24e", "s24e"]
+"""u24e and s24e: a power of ten in the first byte, then a number of three bytes (Iskra calls them T5 and T6)."""
+SigningKind = Literal["em580", "wm3m4"]
 WordOrder = Literal["ABCD", "CDAB"]
 """ABCD: high word first. CDAB: low word first. The bytes inside a word are always high first."""
 
@@ -59,6 +61,19 @@ UNITS: Final[Mapping[str, tuple[str, int]]] = {
 }
 """Unit -> the kind of measurand that has it, and how many of the SI unit it is."""
 
+SHOWN_EXPONENTS: Final[Mapping[str, int]] = {
+    "voltage": -1,
+    "current": -2,
+    "power": 0,
+    "energy": 0,
+    "reactive_power": 0,
+    "reactive_energy": 0,
+    "frequency": -2,
+    "temperature": -1,
+    "power_factor": -3,
+}
+"""What a simulated meter shows where a real one has its own powers of ten."""
+
 
 @dataclass(frozen=True, slots=True)
 class RegisterValue:
@@ -72,14 +87,63 @@ class RegisterValue:
     low_word_first: bool
     invalid: frozenset[int]
     """Raw values that mean "not available"."""
+    minus: int | None = None
+    """Where a number of the same kind stands that is taken from this one: import and export apart."""
+    exponent_at: int | None = None
+    """Where the power of ten stands (s16) that this number is multiplied with, as in SunSpec."""
 
     @property
     def count(self) -> int:
-        return int(self.type[1:]) // 16
+        return 2 if self.type in ("u24e", "s24e") else int(self.type[1:]) // 16
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Address and count of everything that has to be read for it."""
+        found = [(self.address, self.count)]
+        if self.minus is not None:
+            found.append((self.minus, self.count))
+        if self.exponent_at is not None:
+            found.append((self.exponent_at, 1))
+        return tuple(found)
+
+    def take(self, words: Sequence[int], first: int) -> float | None:
+        """SI value from a block of registers that begins at `first`."""
+
+        def at(address: int, count: int) -> Sequence[int]:
+            return words[address - first : address - first + count]
+
+        value = self.decode(at(self.address, self.count))
+        if self.minus is not None and value is not None:
+            less = self.decode(at(self.minus, self.count))
+            value = None if less is None else value - less
+        if self.exponent_at is not None and value is not None:
+            exponent = int.from_bytes(struct.pack(">H", *at(self.exponent_at, 1)), "big", signed=True)
+            if not -10 <= exponent <= 10:
+                return None  # SunSpec: -32768, not implemented
+            value = float(Decimal(repr(value)).scaleb(exponent))
+        return value
+
+    def show(self, value: float | None) -> dict[int, int]:
+        """Address -> register that a meter shows for an SI value: what `take` undoes."""
+        shown: dict[int, int] = {}
+        if self.exponent_at is not None:
+            exponent = SHOWN_EXPONENTS[_kind_of(self.measurand)]
+            shown[self.exponent_at] = exponent & 0xFFFF
+            value = None if value is None else float(Decimal(repr(value)).scaleb(-exponent))
+        if self.minus is not None:
+            less = None if value is None else max(0.0, -value)
+            value = None if value is None else max(0.0, value)
+            shown.update(enumerate(self.encode(less), self.minus))
+        shown.update(enumerate(self.encode(value), self.address))
+        return shown
 
     def decode(self, words: Sequence[int]) -> float | None:
         """SI value of `count` registers; None where the meter says that it has none."""
         octets = struct.pack(f">{self.count}H", *(reversed(words) if self.low_word_first else words))
+        if self.type[-1] == "e":
+            number = int.from_bytes(octets[1:], "big", signed=self.type[0] == "s")
+            exponent = int.from_bytes(octets[:1], "big", signed=True)
+            return float(Decimal(number).scaleb(exponent) * self.factor / self.divide)
         if self.type[0] == "f":
             real: float = struct.unpack(">f" if self.count == 2 else ">d", octets)[0]
             if not math.isfinite(real):
@@ -90,15 +154,22 @@ class RegisterValue:
 
     def encode(self, value: float | None) -> tuple[int, ...]:
         """The registers that a meter shows for an SI value: what `decode` undoes."""
-        if self.type[0] == "f":
+        if self.type[-1] == "e":
+            octets = _with_exponent(0.0 if value is None else value * self.divide / self.factor)
+        elif self.type[0] == "f":
             real = math.nan if value is None else value * self.divide / self.factor
             octets = struct.pack(">f" if self.count == 2 else ">d", real)
         else:
             is_signed = self.type[0] == "s"
-            raw = _not_available(self.type) if value is None else round(value * self.divide / self.factor)
+            raw = self._none if value is None else round(value * self.divide / self.factor)
             octets = raw.to_bytes(2 * self.count, "big", signed=is_signed)
         words = struct.unpack(f">{self.count}H", octets)
         return tuple(reversed(words)) if self.low_word_first else words
+
+    @property
+    def _none(self) -> int:
+        usual = _not_available(self.type)
+        return usual if usual in self.invalid or not self.invalid else min(self.invalid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +196,30 @@ class SerialNumberPlace:
         number = int.from_bytes(octets, "big")
         return None if number in (0, (1 << 16 * self.count) - 1) else str(number)
 
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The registers that a meter shows: what `decode` undoes; of a text that is no number its digits."""
+        width = 2 * self.count
+        if self.is_text:
+            octets = text.encode("ascii", "replace")[:width].ljust(width, b"\0")
+        else:
+            digits = "".join(filter(str.isdigit, text)) or "0"
+            octets = (int(digits) % (1 << 8 * width)).to_bytes(width, "big")
+        return struct.unpack(f">{self.count}H", octets)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Registers by which a model can be told from others with the same map."""
+
+    place: SerialNumberPlace
+    known: tuple[str, ...]
+    """What stands there: numbers exactly, texts by their beginning."""
+
+    def fits(self, found: str | None) -> bool:
+        if found is None:
+            return False
+        return any(found.startswith(one) if self.place.is_text else found == one for one in self.known)
+
 
 @dataclass(frozen=True, slots=True)
 class MeterProfile:
@@ -140,6 +235,9 @@ class MeterProfile:
     """Smallest step of the import register."""
     blocks: tuple[RegisterBlock, ...]
     serial_number: SerialNumberPlace | None
+    identity: Identity | None = None
+    signing: SigningKind | None = None
+    """How it signs readings, if it does: which driver of hal.drivers asks it to."""
 
     @property
     def name(self) -> str:
@@ -154,8 +252,7 @@ class MeterProfile:
         values: dict[str, float | None] = {}
         for block, words in zip(self.blocks, registers, strict=True):
             for value in block.values:
-                offset = value.address - block.address
-                values[value.measurand] = value.decode(words[offset : offset + value.count])
+                values[value.measurand] = value.take(words, block.address)
         return values
 
 
@@ -171,8 +268,19 @@ def _meant(real: float, is_single: bool) -> Decimal:
     return Decimal(repr(real))
 
 
+def _with_exponent(real: float) -> bytes:
+    """Four bytes: a power of ten and three bytes of number."""
+    for exponent in range(-6, 10):
+        number = round(Decimal(repr(real)).scaleb(-exponent))
+        if -(1 << 23) <= number < 1 << 23:
+            return exponent.to_bytes(1, "big", signed=True) + number.to_bytes(3, "big", signed=True)
+    raise OutOfRange(f"{real} does not fit")
+
+
 def _not_available(register_type: RegisterType) -> int:
     """The usual mark: all ones, or the largest number of a signed type."""
+    if register_type in ("u24e", "s24e"):
+        return -1  # it has no such mark
     bits = int(register_type[1:])
     return (1 << bits - 1) - 1 if register_type[0] == "s" else (1 << bits) - 1
 
@@ -233,7 +341,8 @@ def parse_profile(table: Mapping[str, Any], source: str) -> MeterProfile:
 def _parse_profile(table: Mapping[str, Any]) -> MeterProfile:
     _refuse_unknown(
         table,
-        "vendor model phases word_order max_registers energy_step_wh unit line blocks serial_number",
+        "vendor model phases word_order max_registers energy_step_wh unit line blocks serial_number"
+        " identity signing",
         "the meter",
     )
     low_word_first = _one_of(table.get("word_order", "ABCD"), get_args(WordOrder), "word_order") == "CDAB"
@@ -242,7 +351,8 @@ def _parse_profile(table: Mapping[str, Any]) -> MeterProfile:
     names = [value.measurand for block in blocks for value in block.values]
     if len(names) != len(set(names)):
         raise ValueError(f"{next(name for name in names if names.count(name) > 1)} is given twice")
-    place = table.get("serial_number")
+    place, identity = table.get("serial_number"), table.get("identity")
+    signing = table.get("signing")
     return MeterProfile(
         vendor=table["vendor"],
         model=table["model"],
@@ -251,7 +361,9 @@ def _parse_profile(table: Mapping[str, Any]) -> MeterProfile:
         unit=table.get("unit", 1),
         energy_step_wh=float(table["energy_step_wh"]),
         blocks=blocks,
-        serial_number=None if place is None else _parse_serial_number(place),
+        serial_number=None if place is None else _parse_serial_number(place, "serial_number"),
+        identity=None if identity is None else _parse_identity(identity),
+        signing=None if signing is None else _one_of(signing, get_args(SigningKind), "signing"),
     )
 
 
@@ -263,19 +375,18 @@ def _parse_block(table: Mapping[str, Any], low_word_first: bool, max_registers: 
         raise ValueError(f"block 0x{address:04X}: {count} registers, the meter gives at most {max_registers}")
     values = tuple(_parse_value(name, value, low_word_first) for name, value in table["values"].items())
     for value in values:
-        if not address <= value.address <= address + count - value.count:
-            raise ValueError(
-                f"{value.measurand} at 0x{value.address:04X} is outside its block 0x{address:04X}"
-            )
+        for first, size in value.places:
+            if not address <= first <= address + count - size:
+                raise ValueError(f"{value.measurand} at 0x{first:04X} is outside its block 0x{address:04X}")
     return RegisterBlock(function, address, count, values)
 
 
 def _parse_value(name: str, table: Mapping[str, Any], low_word_first: bool) -> RegisterValue:
-    _refuse_unknown(table, "at type unit divide invalid", name)
+    _refuse_unknown(table, "at type unit divide invalid minus exponent_at", name)
     measurand = _one_of(name, MEASURANDS, "measurand")
     register_type: RegisterType = _one_of(table["type"], get_args(RegisterType), f"{name}: type")
     kind, factor = UNITS[_one_of(table["unit"], tuple(UNITS), f"{name}: unit")]
-    if measurand.removesuffix("_import").removesuffix("_export").split("_l")[0] != kind:
+    if _kind_of(measurand) != kind:
         raise ValueError(f"{name}: {table['unit']} is the unit of {kind}")
     return RegisterValue(
         measurand=measurand,
@@ -285,14 +396,26 @@ def _parse_value(name: str, table: Mapping[str, Any], low_word_first: bool) -> R
         divide=table.get("divide", 1),
         low_word_first=low_word_first,
         invalid=frozenset(table.get("invalid", (_not_available(register_type),))),
+        minus=table.get("minus"),
+        exponent_at=table.get("exponent_at"),
     )
 
 
-def _parse_serial_number(table: Mapping[str, Any]) -> SerialNumberPlace:
-    _refuse_unknown(table, "function at count type", "serial_number")
-    is_text = _one_of(table["type"], ("number", "text"), "serial_number: type") == "text"
-    function: ReadFunction = _one_of(table["function"], (READ_HOLDING, READ_INPUT), "serial_number: function")
+def _kind_of(measurand: str) -> str:
+    return measurand.removesuffix("_import").removesuffix("_export").split("_l")[0]
+
+
+def _parse_serial_number(table: Mapping[str, Any], where: str) -> SerialNumberPlace:
+    _refuse_unknown(table, "function at count type", where)
+    is_text = _one_of(table["type"], ("number", "text"), f"{where}: type") == "text"
+    function: ReadFunction = _one_of(table["function"], (READ_HOLDING, READ_INPUT), f"{where}: function")
     return SerialNumberPlace(function, table["at"], table["count"], is_text)
+
+
+def _parse_identity(table: Mapping[str, Any]) -> Identity:
+    known = tuple(str(one) for one in table["known"])
+    place = {name: value for name, value in table.items() if name != "known"}
+    return Identity(_parse_serial_number(place, "identity"), known)
 
 
 def _one_of(value: Any, allowed: tuple[Any, ...], what: str) -> Any:

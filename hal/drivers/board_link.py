@@ -351,6 +351,8 @@ class BoardLink:
                     return answer.result()
         finally:
             self._waiting.pop(seq, None)
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()  # seen: one that comes while the asker is being cancelled is nobody's
         raise DeviceTimeout(f"board {self.name}: no answer to request 0x{message_type:02X}")
 
     def _arm(self) -> None:

@@ -1,7 +1,8 @@
 """Energy meters on Modbus RTU: an `EnergyMeter` for every model that a TOML profile describes.
 
 Each `read` goes to the meter; nothing is cached. Values are SI from here on. The import register is watched: it
-must not run backwards nor faster than the installation could draw, else the reading is marked "invalid".
+must not run backwards nor faster than the installation could draw, and has to fit the power, else the reading is
+marked "invalid".
 Built by hal.factory; the registers of each model, with their sources, are in hal/drivers/meters.
 """
 
@@ -15,6 +16,7 @@ from typing import Final
 
 from hal.bus.modbus import ModbusBus
 from hal.bus.register_map import MeterProfile, parse_profile, to_reading
+from hal.drivers.energy_balance import EnergyBalance
 from hal.errors import HalError, OutOfRange
 from hal.ports import MeterReading
 
@@ -110,6 +112,7 @@ class ModbusMeter:
         self._unit = unit
         step_wh = max(profile.energy_step_wh, 1.0)
         self._watch = RegisterWatch(max_power_w, step_wh) if "energy_import" in profile.measurands else None
+        self._balance = EnergyBalance(step_wh)
         self._serial_number: str | None = None
         self._is_serial_number_asked = profile.serial_number is None
 
@@ -134,10 +137,25 @@ class ModbusMeter:
             at_time = at_time or loop.time()
         reading = to_reading(self._profile.decode(blocks), at_time)
         if self._watch is not None:
-            reading = self._watch.judged(reading)
+            reading = self._balanced(self._watch.judged(reading))
         if not self._is_serial_number_asked:
             await self._ask_serial_number()
         return reading
+
+    def _balanced(self, reading: MeterReading) -> MeterReading:
+        """The reading, marked "invalid" while the register does not count what the power says."""
+        if reading.quality != "ok":
+            self._balance.restart()
+            return reading
+        was_doubtful = self._balance.is_doubtful
+        self._balance.add(reading)
+        if not self._balance.is_doubtful:
+            if was_doubtful:
+                log.info("%s: unit %d: %s: believed again", self.name, self._unit, self._balance.detail)
+            return reading
+        if not was_doubtful:
+            log.warning("%s: unit %d: %s", self.name, self._unit, self._balance.detail)
+        return replace(reading, quality="invalid")
 
     async def read_registers(self, function: int, address: int, count: int) -> tuple[int, ...]:
         if not 1 <= count <= MAX_SERVICE_REGISTERS:

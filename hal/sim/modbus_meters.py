@@ -36,16 +36,13 @@ class PlayedMeter:
             if block.function == function:
                 shown.update(dict.fromkeys(range(block.address, block.address + block.count), 0))
                 for value in block.values:
-                    words = value.encode(values.get(value.measurand))
-                    shown.update(enumerate(words, value.address))
+                    shown.update(value.show(values.get(value.measurand)))
+        identity = self.profile.identity
+        if identity is not None and identity.place.function == function:
+            shown.update(enumerate(identity.place.encode(identity.known[0]), identity.place.address))
         place = self.profile.serial_number
         if place is not None and place.function == function:
-            width = 2 * place.count
-            text = self.serial_number.encode("ascii", "replace")
-            digits = "".join(filter(str.isdigit, self.serial_number)) or "0"
-            number = int(digits) % (1 << 8 * width)
-            octets = text[:width].ljust(width, b"\0") if place.is_text else number.to_bytes(width, "big")
-            shown.update(enumerate(struct.unpack(f">{place.count}H", octets), place.address))
+            shown.update(enumerate(place.encode(self.serial_number), place.address))
         return shown
 
 

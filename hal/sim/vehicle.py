@@ -50,6 +50,8 @@ class Plug:
     cable_a: int = 32
     unplug_after_s: float | None = None
     diode_fail_after_s: float | None = None
+    is_half_in: bool = False
+    """The plug is not pushed home at the station: it makes contact, but the bolt cannot catch it."""
     is_asleep: bool = False
     """Ignores PWM until a wake-up pulse (pilot at 0 V) comes."""
     is_stubborn: bool = False

@@ -189,7 +189,8 @@ class SimulatedEvse:
     def _move_bolt(self) -> None:
         self._bolt.timer = None
         jam = FaultCode.LOCK_FAIL if self._bolt.target else FaultCode.UNLOCK_FAIL
-        if jam in self.faults:
+        is_blocked = self._bolt.target and self.vehicle is not None and self.vehicle.plug.is_half_in
+        if jam in self.faults or is_blocked:
             return
         self._bolt.is_on = self._bolt.target
         self._changed()
@@ -311,14 +312,37 @@ class SimulatedEvse:
             self._departure = self._loop.call_later(plug.unplug_after_s, self._start_leaving)
         self._changed()
 
-    def leave(self) -> None:
+    def recall(
+        self,
+        plug: Plug | None,
+        *,
+        cable_a: int | None,
+        is_locked: bool,
+        energy_wh: float,
+        faults: set[FaultCode],
+    ) -> None:
+        """Be as another world was: cable, bolt, register, what is broken. The contactor is open."""
+        self.faults = faults
+        self._bolt.is_on = is_locked
+        self._register = _Register(energy_wh, since_time=self._loop.time())
+        if plug is not None:
+            self.vehicle = Vehicle(self._loop, plug, self._changed)
+            self.outlet = plug.connector_id
+        self.cable_a = cable_a
+
+    def leave(self, is_torn_out: bool = False) -> None:
         if self._arrival is not None:
             self._arrival.cancel()
             self._arrival = None
             return
         if self.vehicle is None:
             raise ValueError(f"evse_id: nothing is plugged into EVSE {self.evse_id}")
-        self._start_leaving()
+        if self._departure is not None:
+            self._departure.cancel()
+        if is_torn_out:
+            self._pull_plug()
+        else:
+            self._start_leaving()
 
     def _start_leaving(self) -> None:
         if self._departure is not None:
@@ -466,6 +490,7 @@ class World:
         cable_a: int = 32,
         unplug_after_s: float | None = None,
         diode_fail_after_s: float | None = None,
+        is_half_in: bool = False,
         is_asleep: bool = False,
         is_stubborn: bool = False,
         needs_ventilation: bool = False,
@@ -491,15 +516,18 @@ class World:
             cable_a=cable_a,
             unplug_after_s=unplug_after_s,
             diode_fail_after_s=diode_fail_after_s,
+            is_half_in=is_half_in,
             is_asleep=is_asleep,
             is_stubborn=is_stubborn,
             needs_ventilation=needs_ventilation,
         )
         evse.arrive(plug, after_s)
 
-    def unplug(self, evse_id: int = 1) -> None:
-        """The EV stops drawing, then the plug is pulled; the cable's other end follows when the lock lets go."""
-        self.evse(evse_id).leave()
+    def unplug(self, evse_id: int = 1, is_torn_out: bool = False) -> None:
+        """The EV stops drawing, then the plug is pulled; the cable's other end follows when the lock lets go.
+
+        `is_torn_out`: pulled at once, under load."""
+        self.evse(evse_id).leave(is_torn_out)
 
     def pause(self, evse_id: int = 1) -> None:
         """The EV stops charging by itself and opens S2."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from hal.bus.modbus import ModbusBus
+from hal.bus.modbus import LATE_LIMIT_S, ModbusBus
 from hal.drivers.modbus_meter import ModbusMeter, load_profile, profile_names
 from hal.errors import DeviceFault, DeviceTimeout, HalError, OutOfRange
 from hal.ports import EnergyMeter, MeterReading
@@ -35,6 +35,10 @@ class Bench:
     def __init__(self) -> None:
         self.now = FULL_CHARGE
         self.is_silent = False
+        self.gives: frozenset[str] = frozenset({"voltage_l1", "current_l1", "frequency"})
+        self.tells_serial_number = True
+        self.register = (4, 0)
+        """Function and address of two registers that the meter has."""
         self.meter: EnergyMeter
         self.close: Callable[[], None] = lambda: None
 
@@ -63,6 +67,9 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         line = _SilencedLine(bench, ModbusMeters({5: PlayedMeter(profile, bench.take_reading, "4711")}))
         bus = ModbusBus(line, profile.line)
         bench.meter = ModbusMeter(bus, profile, 5)
+        bench.gives = profile.measurands
+        bench.tells_serial_number = profile.serial_number is not None
+        bench.register = (profile.blocks[0].function, profile.blocks[0].address)
         bench.close = bus.close
     yield bench
     bench.close()
@@ -84,9 +91,9 @@ async def test_a_reading_is_in_si_units(bench: Bench) -> None:
     reading = await bench.meter.read()
     assert reading.energy_import_wh == pytest.approx(12_873_400, rel=1e-6)
     assert reading.power_w == pytest.approx(11_040)
-    assert reading.voltage_v[0] == pytest.approx(230)
-    assert reading.current_a[0] == pytest.approx(16)
-    assert reading.frequency_hz == pytest.approx(50)
+    assert reading.voltage_v[0] == (pytest.approx(230) if "voltage_l1" in bench.gives else None)
+    assert reading.current_a[0] == (pytest.approx(16) if "current_l1" in bench.gives else None)
+    assert reading.frequency_hz == (pytest.approx(50) if "frequency" in bench.gives else None)
     assert reading.quality == "ok"
 
 
@@ -127,24 +134,22 @@ async def test_a_silent_meter_is_an_error_and_never_an_old_number(bench: Bench) 
             await bench.meter.read()
     speak(bench)
     bench.now = replace(bench.now, power_w=7.0)
-    await asyncio.sleep(5)
+    await asyncio.sleep(LATE_LIMIT_S + 1)  # so long a late answer is reckoned with
     assert (await bench.meter.read()).power_w == pytest.approx(7)
 
 
 async def test_model_and_serial_number_are_known_after_a_reading(bench: Bench) -> None:
     await bench.meter.read()
     assert bench.meter.name
-    assert bench.meter.serial_number == "4711"
+    assert bench.meter.serial_number == ("4711" if bench.tells_serial_number else None)
 
 
 async def test_service_reads_raw_registers_within_limits(bench: Bench) -> None:
-    address = 0 if bench.meter.name not in ("ABB B23", "ABB B24") else 0x5B00
-    function = 3 if address else 4
-    words = await bench.meter.read_registers(function, address, 2)
+    words = await bench.meter.read_registers(*bench.register, 2)
     assert len(words) == 2
     assert all(0 <= word <= 0xFFFF for word in words)
     for function, count in ((3, 0), (3, 33), (6, 1), (16, 2)):
         with pytest.raises(OutOfRange):
-            await bench.meter.read_registers(function, address, count)
+            await bench.meter.read_registers(function, bench.register[1], count)
     with pytest.raises(DeviceFault):
         await bench.meter.read_registers(4, 0x7777, 2)

@@ -105,3 +105,86 @@ def test_a_measurand_stands_once() -> None:
     block = one_value(at=0, unit="W")
     with pytest.raises(OutOfRange, match="power is given twice"):
         parse_profile(profile_table(blocks=[block, block]), "test")
+
+
+# ---- numbers with powers of ten, differences, identities
+
+
+def value_of(**changes: Any) -> RegisterValue:
+    given: dict[str, Any] = {"at": 2, "type": "s16", "unit": "W"}
+    table = profile_table()
+    table["blocks"][0]["values"]["power"] = given | changes
+    return parse_profile(table, "test").blocks[0].values[0]
+
+
+@pytest.mark.parametrize(
+    ("register_type", "words", "number"),
+    [
+        ("u24e", (0xFF00, 0x08FE), 230.2),
+        ("s24e", (0x00FF, 0xFFFF), -1.0),
+        ("s24e", (0x0302, 0x0000), 131_072_000.0),
+        ("u24e", (0x00FF, 0xFFFF), 16_777_215.0),
+    ],
+)
+def test_a_number_may_carry_its_own_power_of_ten(
+    register_type: str, words: tuple[int, ...], number: float
+) -> None:
+    assert value_of(type=register_type).decode(words) == number
+
+
+@given(st.floats(-8e6, 8e6))
+def test_a_number_with_its_own_power_of_ten_survives_encoding(number: float) -> None:
+    value = value_of(type="s24e")
+    assert value.decode(value.encode(number)) == pytest.approx(number, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "power_w"), [(1, 11_040.0), (0, 1104.0), (0xFFFF, 110.4), (0x8000, None)]
+)
+def test_a_power_of_ten_may_stand_elsewhere(exponent: int, power_w: float | None) -> None:
+    value = value_of(exponent_at=5)
+    words = (0, 0, 1104, 0, 0, exponent, 0, 0)
+    assert value.take(words, 0) == power_w
+
+
+def test_what_is_not_implemented_stays_none_whatever_the_power_of_ten_is() -> None:
+    value = value_of(exponent_at=5, invalid=[-32768])
+    assert value.take((0, 0, 0x8000, 0, 0, 1, 0, 0), 0) is None
+
+
+@given(st.integers(-30_000, 30_000))
+def test_import_less_export_is_shown_and_read(power_w: int) -> None:
+    for changes in ({"type": "u16", "minus": 4}, {"exponent_at": 5}):
+        value = value_of(**changes)
+        words = [0] * 8
+        for address, word in value.show(float(power_w)).items():
+            words[address] = word
+        assert value.take(words, 0) == power_w
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"identity": {"function": 3, "at": 0, "count": 1, "type": "number"}}, "known is missing"),
+        ({"identity": {"function": 3, "at": 0, "count": 1, "type": "word", "known": [1]}}, "identity: type"),
+        ({"signing": "pgp"}, "signing: 'pgp'"),
+    ],
+)
+def test_a_wrong_identity_or_signing_is_said(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(OutOfRange, match=complaint):
+        parse_profile(profile_table(**changes), "test")
+
+
+@pytest.mark.parametrize("place", ["minus", "exponent_at"])
+def test_all_places_of_a_value_are_in_its_block(place: str) -> None:
+    with pytest.raises(OutOfRange, match="outside its block"):
+        value_of(**{place: 8})
+
+
+def test_an_identity_is_a_number_or_the_beginning_of_a_text() -> None:
+    table = {"function": 3, "at": 0, "count": 4, "type": "text", "known": ["B23", "B24"]}
+    identity = parse_profile(profile_table(identity=table), "test").identity
+    assert identity is not None
+    assert identity.fits(identity.place.decode(identity.place.encode("B24 112")))
+    assert not identity.fits("A43")
+    assert not identity.fits(None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import logging
 from collections.abc import AsyncIterator
@@ -580,3 +581,18 @@ async def test_a_hung_board_restarts_and_charging_goes_on() -> None:
         assert (reset.fault, reset.detail) == (FaultCode.BOARD_RESET, "wdt")
     board.close()
     world.close()
+
+
+async def test_a_refusal_in_the_moment_when_the_asker_gives_up_is_nobodys_and_no_error(
+    played: Played, caplog: pytest.LogCaptureFixture
+) -> None:
+    played.board.naks[wire.ACTION] = wire.NAK_BUSY
+    asking = asyncio.create_task(played.link.act("read", 1))
+    await asyncio.sleep(0)
+    while not any(answer.done() for _, answer in played.link._waiting.values()):  # noqa: ASYNC110 - one turn counts
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    del asking
+    gc.collect()
+    assert "never retrieved" not in caplog.text

@@ -10,6 +10,7 @@ from hal.errors import DeviceMissing
 from hal.ports import FaultCode
 from hal.sim.firmware import SimulatedBoard
 from hal.sim.world import World
+from tests.helpers.virtual_time import VirtualTimeLoop
 
 
 class Host:
@@ -256,6 +257,28 @@ async def test_outputs_and_light(host: Host) -> None:
     host.world.plug(1)
     await asyncio.sleep(5)
     assert host.board.patterns == {1: "breathe"}
+
+
+async def test_a_host_that_was_busy_meets_a_healthy_board() -> None:
+    """The process of host and simulation hung for a while: the board must not take that for broken hardware."""
+    world = World()
+    board = SimulatedBoard(world)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.advance(2.0)  # while its self-test was about to begin
+    host = Host(world, board)
+    task = asyncio.create_task(host.run())
+    host.permit()
+    world.plug(1)
+    await asyncio.sleep(10)
+    assert (host.faults, world.evse(1).is_contactor_closed) == ([], True)
+    loop.advance(2.0)
+    world.unplug(1)
+    await asyncio.sleep(10)
+    assert [event.kind for event in host.events if event.kind == wire.EVENT_FAULT] == []
+    task.cancel()
+    board.close()
+    world.close()
 
 
 async def test_an_idle_hour_takes_about_a_tick_per_second(host: Host) -> None:

@@ -279,3 +279,33 @@ async def test_every_settable_fault_can_be_set_and_cleared(code: FaultCode) -> N
     world.clear_fault(1, code.value)
     assert world.evse(1).faults == set()
     world.close()
+
+
+async def test_a_plug_that_is_half_in_makes_contact_and_cannot_be_locked() -> None:
+    world = World()
+    evse = world.evse(1)
+    world.plug(1, is_half_in=True)
+    await asyncio.sleep(0.1)
+    assert evse.proximity_ohm == 220
+    evse.drive_lock(True)
+    await asyncio.sleep(2)
+    assert not evse.is_locked
+    world.unplug(1)
+    await asyncio.sleep(3)
+    world.plug(1)
+    evse.drive_lock(None)
+    evse.drive_lock(True)
+    await asyncio.sleep(2)
+    assert evse.is_locked
+    world.close()
+
+
+async def test_a_cable_torn_out_is_gone_at_once() -> None:
+    world = World()
+    evse = world.evse(1)
+    await _charging(world, unplug_after_s=3600)
+    assert evse.power_w > 0
+    world.unplug(1, is_torn_out=True)
+    assert (evse.is_plugged, evse.power_w, evse.pilot_mv()[0]) == (False, 0, 12000)
+    await asyncio.sleep(7200)
+    world.close()

@@ -1,0 +1,65 @@
+"""What all card readers on serial lines share: whose cards they are, one call per presentation, and who listens.
+
+A card that lies on the reader is read many times a second, and is presented once; it may be presented again after it
+was gone for a while. The readers themselves are rdm6300_reader.py and pn532_reader.py.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+log = logging.getLogger("hal.reader")
+
+CardListener = Callable[[str, str], None]
+OnHealth = Callable[[str | None], None]
+"""Called with what is wrong with the reader, or None when it works (again)."""
+
+
+@dataclass(slots=True)
+class CardPresence:
+    """Which cards lie on the reader. Pure: the time is told."""
+
+    gone_after_s: float
+    """A card that was not read for so long has been taken away."""
+    _seen_time: dict[str, float] = field(default_factory=dict)
+
+    def is_new(self, uid: str, now: float) -> bool:
+        """The card was read at `now`: is it presented anew?"""
+        lying = {known: time for known, time in self._seen_time.items() if now - time <= self.gone_after_s}
+        is_new = uid not in lying
+        lying[uid] = now
+        self._seen_time = lying
+        return is_new
+
+    def blind(self, now: float) -> None:
+        """Nothing could be read at `now`: whatever lay on the reader may lie there still."""
+        for uid, time in self._seen_time.items():
+            if now - time <= self.gone_after_s:
+                self._seen_time[uid] = now
+
+
+class CardDesk:
+    """The listeners of one reader, and the EVSEs that it serves."""
+
+    def __init__(self, evse_ids: Sequence[int], gone_after_s: float) -> None:
+        self.evse_ids = tuple(evse_ids)
+        self._presence = CardPresence(gone_after_s)
+        self._listeners: list[CardListener] = []
+
+    def subscribe(self, listener: CardListener) -> Callable[[], None]:
+        self._listeners.append(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop
+
+    def read(self, uid: str, token_type: str, now: float) -> None:
+        """A card was read, perhaps again."""
+        if self._presence.is_new(uid, now):
+            for listener in tuple(self._listeners):
+                listener(uid, token_type)
+
+    def blind(self, now: float) -> None:
+        self._presence.blind(now)
