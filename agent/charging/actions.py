@@ -9,12 +9,14 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from agent.charging.ids import ChargingState, ConnectorId, IdToken, StopReason, TriggerReason
+from agent.charging.ids import ChargingState, ConnectorId, IdToken, Reservation, StopReason, TriggerReason
 
 
 class Timer(StrEnum):
     CONNECTION = "connection"
     """ConnectionTimeOut: the driver may plug in."""
+    IDENTIFICATION = "identification"
+    """A cable is in and nobody has identified, where a token could mean another EVSE."""
     SETTLE = "settle"
     """An EV needs some seconds to react to an offer; until then nobody says that it does not want to charge."""
     BOARD_LOST = "board_lost"
@@ -101,6 +103,8 @@ class OpenTransaction(Struct, frozen=True):
     connector_id: ConnectorId
     trigger: TriggerReason
     remote_start_id: int | None = None
+    reservation: Reservation | None = None
+    """What the start uses, if it still holds."""
 
 
 class UpdateTransaction(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Who may charge: what is known of a token decides, or the CSMS is asked.
 
-Pure: given what the cache (and later the local list) holds, the settings and whether the CSMS can be asked, `decide`
+Pure: given what the local list and the cache hold, the settings and whether the CSMS can be asked, `decide`
 says accept, refuse or ask. It reads no store and sends nothing; `identification.py` does both around it.
 OCPP 1.6 3.4, 3.5, 3.10 (R16-088 to R16-107, R16-225, R16-226).
 """
@@ -60,8 +60,10 @@ def decide(
     known = listed or cached
     status = None if known is None else status_at(known, now)
     if is_online:
-        if rules.local_pre_authorize and known is not None and status is AuthorizationStatus.ACCEPTED:
-            return Accept(known)  # R16-094
+        # What the CSMS lists as in use elsewhere it lists as valid (R16-225); a cached word of that kind grows old.
+        good = VALID if listed is not None else {AuthorizationStatus.ACCEPTED}
+        if rules.local_pre_authorize and known is not None and status in good:
+            return Accept(known)  # R16-094, R16-227
         return Ask()  # R16-089; R16-105: also a token known as not valid is asked for again
     if known is None or status is None:
         allowed = rules.allow_unknown_offline  # R16-096

@@ -15,6 +15,8 @@ STATION: Place = (0, 0)
 
 STORE_FAULT = "store"
 RESET_FAULT = "reset_failure"
+LOCAL_LIST_CONFLICT = "local_list_conflict"
+"""A warning of the station: its list and the CSMS say different things of a token (R16-086)."""
 
 _ENDS_WITH: Mapping[FaultCode, StopReason] = MappingProxyType(
     {

@@ -27,7 +27,10 @@ from agent.charging.ports import (
     Authorizer,
     AvailabilityStore,
     Clock,
+    Credentials,
+    FirmwareUpdates,
     Journal,
+    LogUploads,
     TokenStore,
     VendorCommands,
 )
@@ -40,8 +43,12 @@ from agent.supervisor import Restart, Supervisor
 from hal.ports import Hardware
 
 if TYPE_CHECKING:
+    from agent.charging.cost_display import CostDisplay
     from agent.charging.evse_runner import EvseRunner
     from agent.charging.identification import Identification
+    from agent.charging.limiting import Limiting
+    from agent.charging.listing import Listing
+    from agent.charging.reserving import Reserving
     from agent.charging.sampling import Sampling
 
 log = logging.getLogger(__name__)
@@ -52,6 +59,10 @@ Listener = Callable[[Fact], None]
 class StationCore:
     identification: "Identification"
     sampling: "Sampling"
+    limiting: "Limiting"
+    listing: "Listing"
+    reserving: "Reserving"
+    costs: "CostDisplay"
 
     def __init__(
         self,
@@ -85,7 +96,14 @@ class StationCore:
         """Availability as it is: what waits for a transaction is not in it yet."""
         self.faults: dict[str, ActiveFault] = {}
         self.is_resetting = False
+        self.is_updating = False
+        """New firmware is about to be installed: what runs goes on, nothing new starts (R16-296)."""
+        self.firmware_updates: FirmwareUpdates | None = None
+        self.log_uploads: LogUploads | None = None
+        self.credentials: Credentials | None = None
         self.is_online = False
+        self.was_accepted = False
+        """A CSMS has accepted the station since the start."""
         self.changed_at = clock.now()
         self.firmware: FirmwareStatusChanged | None = None
         self.log_upload: LogUploadChanged | None = None
@@ -112,10 +130,10 @@ class StationCore:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def record(self, fact: DurableFact) -> None:
-        """Commit one fact. Raises StoreError, which is a fault of the station until a commit succeeds again."""
+    async def record(self, *facts: DurableFact) -> None:
+        """One commit. Raises StoreError, which is a fault of the station until a commit succeeds again."""
         try:
-            await self.journal.record(fact)
+            await self.journal.record(*facts)
         except StoreError as error:
             self.store_failed(error)
             raise
@@ -146,7 +164,21 @@ class StationCore:
 
     @property
     def state(self) -> StationState:
-        return StationState(self.is_resetting, self.clock.is_trusted)
+        return StationState(
+            self.is_resetting,
+            self.clock.is_trusted,
+            is_registered=self.is_registered,
+            is_updating=self.is_updating,
+        )
+
+    @property
+    def is_registered(self) -> bool:
+        """May a transaction begin, as far as the CSMS's acceptance goes? (OCPP 1.6 4.2.1, R16-054)"""
+        settings = self.settings
+        if self.was_accepted:
+            return True
+        is_known = settings.flag("accepted_once") or settings.flag("tx_never_accepted")
+        return is_known and settings.flag("tx_before_accepted")
 
     @property
     def policy(self) -> Policy:
@@ -160,8 +192,13 @@ class StationCore:
                 max_energy_on_invalid_id_wh=settings.integer("max_energy_on_invalid_id_wh"),
                 start_points=settings.listed("tx_start_point"),
                 stop_points=settings.listed("tx_stop_point"),
+                forgets_plugged=self._has_shared_reader(),
             )
         return self._policy
+
+    def _has_shared_reader(self) -> bool:
+        """Could a token at one reader mean more than one EVSE?"""
+        return any(len(reader.evse_ids or self.runners) > 1 for reader in self.hardware.readers)
 
     def forget_policy(self) -> None:
         """The settings may have changed."""
@@ -179,6 +216,17 @@ class StationCore:
         self.faults[code] = ActiveFault(code, at, detail, stops_charging=True)
         self.publish(FaultRaised(0, code, at, detail))
 
+    def warn(self, code: str, detail: str) -> None:
+        """A fault of the station that stops nothing; a new detail is told anew."""
+        known = self.faults.get(code)
+        if known is not None and known.detail == detail:
+            return
+        at = self._touch()
+        log.warning("fault %s of the station", code)
+        since = at if known is None else known.since
+        self.faults[code] = ActiveFault(code, since, detail, stops_charging=False)
+        self.publish(FaultRaised(0, code, at, detail))
+
     def clear_fault(self, code: str) -> None:
         if self.faults.pop(code, None) is not None:
             self.publish(FaultCleared(0, code, self._touch()))
@@ -190,15 +238,24 @@ class StationCore:
     # --- availability ----------------------------------------------------------------------------------
 
     def may_be_used(self, evse_id: EvseId, connector_id: int) -> bool:
-        return is_operative(self.in_force, evse_id, connector_id)
+        return not self.is_updating and is_operative(self.in_force, evse_id, connector_id)
+
+    def set_updating(self, is_updating: bool) -> None:
+        """Free connectors become Unavailable now, the others when their transaction ends (R16-073, R16-368)."""
+        if is_updating == self.is_updating:
+            return
+        self.is_updating = is_updating
+        for evse_id, runner in self.runners.items():
+            runner.refresh_operative()
+            self.publish(EvseChanged(evse_id, self.clock.now()))
 
     def put_in_force(self, *places: Place) -> None:
         """What is wanted of these places holds from now on."""
-        for place in places:
-            wanted = self.wanted.get(place, True)
-            if self.in_force.get(place, True) != wanted:
-                self.in_force[place] = wanted
-                self.publish(AvailabilityChanged(*place, is_operative=wanted, at=self.clock.now()))
+        wanted = {place: self.wanted.get(place, True) for place in places}
+        changed = [place for place in wanted if self.in_force.get(place, True) != wanted[place]]
+        self.in_force.update({place: wanted[place] for place in changed})
+        for place in changed:
+            self.publish(AvailabilityChanged(*place, is_operative=wanted[place], at=self.clock.now()))
         if STATION in places:
             self.publish(EvseChanged(0, self._touch()))
         touched = set(self.runners) if STATION in places else {evse_id for evse_id, _ in places}

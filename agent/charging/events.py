@@ -9,7 +9,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from agent.charging.actions import Timer
-from agent.charging.ids import ConnectorId, IdToken, StopReason, TriggerReason
+from agent.charging.ids import ConnectorId, IdToken, Reservation, StopReason, TriggerReason
 
 
 class CableConnected(Struct, frozen=True):
@@ -78,6 +78,8 @@ class TokenVerified(Struct, frozen=True):
     trigger: TriggerReason = TriggerReason.AUTHORIZED
     connector_id: ConnectorId | None = None
     remote_start_id: int | None = None
+    reservation: Reservation | None = None
+    """What the driver claims by starting here."""
 
 
 class TokenRejected(Struct, frozen=True):

@@ -29,7 +29,7 @@ from agent.charging.measurands import Offer
 from agent.charging.session import step
 from agent.charging.session_values import LEAST_OFFER_A, Phase, Session
 from agent.charging.signal_light import SignalLight
-from agent.charging.smart_charging import offer_of, offered_current_a
+from agent.charging.smart_charging import offer_of
 from agent.charging.snapshot import ActiveFault, EvseSnapshot, TransactionSnapshot
 from agent.charging.watched_meter import WatchedMeter
 from hal.errors import HalError
@@ -52,6 +52,9 @@ Job = Callable[[], Awaitable[None]]
 _PLUGGED = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _WANTS_POWER = frozenset({PilotState.C, PilotState.D})
 _METER_RETRY = "meter_retry"
+_FIRST_WORD = "first_word"
+FIRST_WORD_S = 0.3
+"""How long a board that has just started may take to see its pilot."""
 
 
 class EvseRunner:
@@ -75,6 +78,7 @@ class EvseRunner:
         self._setpoint: Setpoint | None = None
         self._is_shut = False
         self._is_synchronized = False
+        self._is_believed = False
         self._unsubscribe: Callable[[], None] = lambda: None
 
     # --- life ------------------------------------------------------------------------------------------
@@ -98,6 +102,11 @@ class EvseRunner:
     def shut(self) -> None:
         """The board is told to open, now and for good."""
         self._is_shut = True
+        self._apply()
+
+    def reopen(self) -> None:
+        """The reset for which this EVSE was shut did not come; the next driver may charge."""
+        self.is_hurried = self._is_shut = False
         self._apply()
 
     def end(self) -> None:
@@ -195,11 +204,31 @@ class EvseRunner:
         self._apply()
         self._wake_waiting()
 
+    def _believes(self, state: EvseState) -> bool:
+        """A board that started with us says "no cable" until its pilot has settled; a cable is believed at once.
+
+        To believe too early would end a transaction that is to go on, and show Available for a moment."""
+        if self._is_believed or state.pilot is not PilotState.A:
+            self.stop_timer(_FIRST_WORD)
+            return True
+        if not self.has_timer(_FIRST_WORD):
+            self.start_timer(_FIRST_WORD, FIRST_WORD_S, self._believe)
+        return False
+
+    def _believe(self) -> None:
+        self._is_believed = True
+        self._take(self.ports.evse.state)
+        self._core.publish(EvseChanged(self.evse_id, self._changed_at))
+
     def _take_signals(self, state: EvseState) -> None:
         self.refresh_limit()
         if state.locked is not self.session.locked:
             self.hear(events.LockChanged(state.locked))
-        self._take_cable(state)
+        if self._believes(state):
+            self._take_cable(state)
+            if not self._is_believed:
+                self._is_believed = True
+                self._core.publish(EvseChanged(self.evse_id, self._changed_at))
         wants_power = state.pilot in _WANTS_POWER
         is_closed = state.contactor is ContactorState.CLOSED
         if is_closed != self.session.power_path_closed:
@@ -262,12 +291,8 @@ class EvseRunner:
         )
 
     def refresh_limit(self) -> None:
-        """Hardware, cable or a setting may have changed what can be offered."""
-        limit_a = offered_current_a(
-            self.ports.evse.capabilities.max_current_a,
-            self.ports.evse.state.cable_a,
-            float(self._core.settings.integer("current_limit_a")),
-        )
+        """Hardware, cable, a setting or a charging profile may have changed what can be offered."""
+        limit_a = self._core.limiting.limit_of(self).current_a
         if limit_a != self.session.limit_a:
             self.hear(events.LimitChanged(limit_a))
 
@@ -317,6 +342,7 @@ class EvseRunner:
         meter = self.meter
         if meter is None:
             return
+        self._core.limiting.meter_was_read(self)
         if meter.watch.is_silent:
             self.raise_fault(FaultCode.METER_COMM, meter.failure)
         elif meter.watch.misses == 0:
@@ -358,7 +384,7 @@ class EvseRunner:
 
         return await self.wait_until(is_settled, timeout_s)
 
-    async def wait_until_closed(self, timeout_s: float) -> bool:
+    async def wait_until_closed(self, timeout_s: float | None) -> bool:
         """No transaction runs here any more."""
         return await self.wait_until(lambda: not self.session.has_transaction, timeout_s)
 
@@ -372,7 +398,8 @@ class EvseRunner:
 
     def offer(self, reading: MeterReading) -> Offer:
         evse = self.ports.evse
-        return offer_of(evse.state, self.session.limit_a, evse.capabilities.phases, reading)
+        nominal_v = float(self._core.settings.integer("supply_voltage_v"))
+        return offer_of(evse.state, self.session.limit_a, evse.capabilities.phases, reading, nominal_v)
 
     def snapshot(self) -> EvseSnapshot:
         session = self.session
@@ -397,6 +424,10 @@ class EvseRunner:
             has_meter=self.meter is not None,
             reading=None if self.meter is None else self.meter.last,
             remark=session.remark,
+            is_known=self._is_believed or bool(self._faults),
+            cost=self._core.costs.shown(self.evse_id),
+            reserved_connectors=self._core.reserving.reserved_connectors(self.evse_id, self.ports.connectors),
+            limit=self._core.limiting.limit_of(self),
         )
 
     def _transaction(self) -> TransactionSnapshot | None:

@@ -16,9 +16,10 @@ from agent.charging.availability import RESET_FAULT, Place, places_of
 from agent.charging.core import StationCore
 from agent.charging.evse_runner import EvseRunner
 from agent.charging.facts import MeterSampled, Sample
+from agent.charging.identification import RESERVED
 from agent.charging.ids import EvseId, ReadingContext, ResetKind, StopReason, TriggerReason
 from agent.charging.measurands import INLET
-from agent.charging.metering import register_wh, take_sample
+from agent.charging.metering import register_wh, take_sample, with_register
 from agent.charging.remote_control import choose_for_start, start_obstacle
 from agent.charging.requests import (
     Answer,
@@ -27,8 +28,13 @@ from agent.charging.requests import (
     TransferResult,
     TransferStatus,
     UnlockVerdict,
+    UpdateAnswer,
+    UpdateVerdict,
+    UploadAnswer,
+    UploadVerdict,
     Verdict,
 )
+from agent.charging.reservation import Driver, Fit
 from agent.errors import StoreError
 from hal.errors import HalError
 from hal.ports import MeterReading
@@ -51,6 +57,13 @@ class Execution:
         self._core = core
 
     async def execute(self, request: Request) -> Result:
+        result = await self._carry_out(request)
+        if isinstance(result, Answer) and result.verdict is Verdict.REJECTED:
+            target = f" {request.name}" if isinstance(request, requests.ChangeSetting) else ""
+            log.warning("%s%s is refused: %s", type(request).__name__, target, result.reason)
+        return result
+
+    async def _carry_out(self, request: Request) -> Result:
         match request:
             case requests.RequestStart():
                 return self._start(request)
@@ -62,6 +75,8 @@ class Execution:
                 return await self._change_availability(request)
             case requests.ResetStation():
                 return self._reset(request)
+            case requests.PreparePowerLoss():
+                return await self._prepare_power_loss()
             case requests.ChangeSetting():
                 return await self._core.settings.change(request.name, request.value)
             case requests.ClearCache():
@@ -73,6 +88,34 @@ class Execution:
                 return ACCEPTED
             case requests.TransferData():
                 return await self._transfer(request)
+            case requests.UpdateFirmware():
+                return await self._update_firmware(request)
+            case requests.UploadLog():
+                return await self._upload_log(request)
+            case requests.ShowTokenPrice():
+                return self._core.costs.show_price(request)
+            case (
+                requests.InstallCertificate()
+                | requests.DeleteCertificate()
+                | requests.ListCertificates()
+                | requests.RequestOwnCertificate()
+                | requests.TakeOwnCertificate()
+            ):
+                return await self._certificates(request)
+            case requests.ShowCost():
+                return self._core.costs.show_cost(request)
+            case requests.InstallProfile():
+                return await self._core.limiting.install(request)
+            case requests.ClearProfiles():
+                return await self._core.limiting.clear(request)
+            case requests.ComposeSchedule():
+                return self._core.limiting.compose(request)
+            case requests.UpdateLocalList():
+                return await self._core.listing.update(request)
+            case requests.Reserve():
+                return await self._core.reserving.reserve(request.reservation)
+            case requests.CancelReservation():
+                return await self._core.reserving.cancel(request.reservation_id)
             case _:
                 assert_never(request)
 
@@ -83,21 +126,27 @@ class Execution:
         sessions = {evse_id: runner.session for evse_id, runner in self._core.runners.items()}
         evse_id = request.evse_id
         if evse_id is None:
-            evse_id = choose_for_start(sessions, self._core.state)
+            fits = {each: self._core.reserving.fit(each, Driver(request.id_token)) for each in sessions}
+            evse_id = choose_for_start(sessions, self._core.state, fits)
             if evse_id is None:
                 return Answer(Verdict.REJECTED, "no EVSE is free")
         runner = self._core.runners.get(evse_id)
         if runner is None or not 1 <= (request.connector_id or 1) <= runner.ports.connectors:
             return Answer(Verdict.REJECTED, "no such EVSE or connector")
         obstacle = start_obstacle(runner.session, self._core.state)
-        if obstacle is None and not self._is_connector_usable(runner, request.connector_id):
-            obstacle = "inoperative"
+        obstacle = obstacle or self._connector_obstacle(runner, request.connector_id)
+        fit = self._core.reserving.fit(evse_id, Driver(request.id_token), request.connector_id)
+        obstacle = obstacle or (RESERVED if fit is Fit.CLOSED else None)
         if obstacle is not None:
             return Answer(Verdict.REJECTED, obstacle)
+        flaw = None if request.profile is None else self._core.limiting.flaw_for_start(request.profile)
+        if flaw is not None:
+            return Answer(Verdict.REJECTED, f"charging profile: {flaw}")
+        self._core.limiting.expect(evse_id, request.id_token, request.profile)
         runner.may_move_to = (
             frozenset(self._core.runners) - {evse_id} if request.evse_id is None else frozenset()
         )
-        if self._core.settings.flag("authorize_remote_start"):
+        if self._core.settings.flag("authorize_remote_start") or fit is Fit.PERHAPS:
             runner.hear(
                 events.TokenOffered(
                     request.id_token,
@@ -107,25 +156,31 @@ class Execution:
                 )
             )
         else:
-            runner.hear(
-                events.TokenVerified(
-                    request.id_token,
-                    None,
-                    TriggerReason.REMOTE_START,
-                    request.connector_id,
-                    request.remote_start_id,
-                )
-            )
+            self._take_unchecked(runner, request)
         return ACCEPTED
 
-    def _is_connector_usable(self, runner: EvseRunner, connector_id: int | None) -> bool:
+    def _take_unchecked(self, runner: EvseRunner, request: requests.RequestStart) -> None:
+        reserving, connector_id = self._core.reserving, request.connector_id
+        claimed = reserving.claim(runner.evse_id, Driver(request.id_token), connector_id)
+        runner.hear(
+            events.TokenVerified(
+                request.id_token,
+                None,
+                TriggerReason.REMOTE_START,
+                connector_id or reserving.connector_of(claimed, runner.session),
+                request.remote_start_id,
+                claimed,
+            )
+        )
+
+    def _connector_obstacle(self, runner: EvseRunner, connector_id: int | None) -> str | None:
         """A cable that is in decides; another connector of the same EVSE cannot be started then."""
-        if connector_id is None:
-            return True
         session = runner.session
+        if connector_id is None:
+            return None
         if session.plugged and session.connector_id != connector_id:
-            return False
-        return self._core.may_be_used(runner.evse_id, connector_id)
+            return f"a cable is in connector {session.connector_id}"
+        return None if self._core.may_be_used(runner.evse_id, connector_id) else "inoperative"
 
     def _stop(self, request: requests.RequestStop) -> Answer:
         for runner in self._core.runners.values():
@@ -145,8 +200,12 @@ class Execution:
         lock = runner.ports.lock
         if lock is None:
             return UnlockVerdict.NOT_SUPPORTED
-        is_in_use = runner.session.has_transaction and runner.session.connector_id == request.connector_id
-        if is_in_use:
+        session = runner.session
+        is_others = session.connector_id != request.connector_id
+        if is_others and (session.plugged or session.has_transaction or session.lock_held):
+            log.warning("EVSE %d: the cable is in connector %d", request.evse_id, session.connector_id)
+            return UnlockVerdict.UNLOCK_FAILED
+        if session.has_transaction:
             if not request.stop_transaction:
                 return UnlockVerdict.ONGOING_TRANSACTION
             runner.hear(events.StopRequested(StopReason.UNLOCK_COMMAND, TriggerReason.UNLOCK_COMMAND))
@@ -193,6 +252,7 @@ class Execution:
         is_busy = any(runner.session.has_transaction for runner in core.runners.values())
         waits = request.kind is ResetKind.ON_IDLE and is_busy
         core.is_resetting = True
+        core.clear_fault(RESET_FAULT)
         core.start_task("reset", partial(self._run_reset, request.kind))
         return Answer(Verdict.SCHEDULED, "a transaction runs") if waits else ACCEPTED
 
@@ -214,6 +274,23 @@ class Execution:
         await asyncio.gather(*(runner.wait_until_closed(limit_s) for runner in core.runners.values()))
         await self._call_reset(kind)
 
+    async def _prepare_power_loss(self) -> Answer:
+        """R16-131: what a transaction came to is on disk before the power is gone, and nobody starts another one."""
+        core = self._core
+        if core.is_resetting:
+            return Answer(Verdict.REJECTED, "a reset is under way")
+        core.is_resetting = True
+        is_resuming = core.settings.flag("resume_after_power_loss")
+        for runner in core.runners.values():
+            runner.is_hurried = True
+            runner.shut()
+            if not is_resuming:
+                runner.hear(events.StopRequested(StopReason.POWER_LOSS, TriggerReason.ABNORMAL_CONDITION))
+        if not is_resuming:
+            waits = [runner.wait_until_closed(HARD_RESET_WAIT_S) for runner in core.runners.values()]
+            await asyncio.gather(*waits)
+        return ACCEPTED
+
     async def _call_reset(self, kind: ResetKind) -> None:
         """R16-197: tried again ResetRetries times, then a fault."""
         core = self._core
@@ -227,6 +304,8 @@ class Execution:
             else:
                 return
         core.is_resetting = False
+        for runner in core.runners.values():
+            runner.reopen()
         core.raise_fault(RESET_FAULT, "the station could not be reset")
 
     # --- small things ----------------------------------------------------------------------------------
@@ -242,12 +321,32 @@ class Execution:
             return Answer(Verdict.REJECTED, "not stored")
         return ACCEPTED
 
+    async def _upload_log(self, request: requests.UploadLog) -> UploadAnswer:
+        uploads = self._core.log_uploads
+        if uploads is None:
+            return UploadAnswer(UploadVerdict.REJECTED, reason="this station uploads nothing")
+        return await uploads.order(request)
+
+    async def _certificates(self, request: requests.CertificateRequest) -> requests.CertificateResult:
+        credentials = self._core.credentials
+        if credentials is None:
+            return requests.CertificateAnswer(
+                requests.CertificateVerdict.FAILED, "this station keeps no certificates"
+            )
+        return await credentials.execute(request)
+
     async def _transfer(self, request: requests.TransferData) -> TransferResult:
         """To the vendor commands, which bound size, depth and time. Raises RuntimeError when a handler crashed."""
         vendor = self._core.vendor
         if vendor is None:
             return TransferResult(TransferStatus.UNKNOWN_VENDOR_ID)
         return await vendor.execute(request)
+
+    async def _update_firmware(self, request: requests.UpdateFirmware) -> UpdateAnswer:
+        updates = self._core.firmware_updates
+        if updates is None:
+            return UpdateAnswer(UpdateVerdict.NOT_OFFERED, "no installer is configured")
+        return await updates.order(request)
 
     # --- meters ----------------------------------------------------------------------------------------
 
@@ -266,7 +365,7 @@ class Execution:
             if reading is None:
                 return None
             at = self._core.clock.now()
-            values = take_sample(request.measurands, reading, at, request.context, None, place=INLET)
+            values = take_sample(request.measurands, reading, at, request.context, None, INLET)
             return MeterSampled(0, 0, None, values)
         runner = self._core.runners[evse_id]
         reading = None if runner.meter is None else await runner.meter.read(request.timeout_s)
@@ -282,11 +381,15 @@ class Execution:
         book = runner.books.book
         register = register_wh(reading) if book is None else book.register_wh
         context: ReadingContext = request.context
+        offer, first = runner.offer(reading), runner.books.interval_first
         sample: Sample = take_sample(
-            request.measurands, reading, at, context, runner.offer(reading), register
+            request.measurands, with_register(reading, register), at, context, offer, since=first
         )
-        transaction_id = None if book is None else book.started.transaction_id
-        return MeterSampled(runner.evse_id, runner.session.connector_id, transaction_id, sample)
+        connector_id = runner.session.connector_id
+        if book is None:
+            return MeterSampled(runner.evse_id, connector_id, None, sample)
+        transaction_id = book.started.transaction_id
+        return MeterSampled(runner.evse_id, connector_id, transaction_id, sample, book.reference)
 
 
 def _is_without_transaction(runner: EvseRunner) -> bool:

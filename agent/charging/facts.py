@@ -18,11 +18,24 @@ from agent.charging.ids import (
     FirmwareStatus,
     IdToken,
     ReadingContext,
+    Reservation,
+    ReservationEnd,
+    SecurityEventType,
     StopReason,
     TransactionId,
     TriggerReason,
     UploadStatus,
 )
+
+
+class SignedValue(Struct, frozen=True):
+    """A signed reading of a certified meter (2.x SignedMeterValueType), as the meter gave it."""
+
+    content: str
+    encoding: str
+    method: str = ""
+    public_key: str = ""
+    """Hex as printed on the meter; empty: not to be sent with this value."""
 
 
 class SampledValue(Struct, frozen=True):
@@ -35,6 +48,8 @@ class SampledValue(Struct, frozen=True):
     unit: str
     phase: str | None = None
     location: str = "Outlet"
+    signed: SignedValue | None = None
+    """The same value as a certified meter signed it."""
 
 
 class Sample(Struct, frozen=True):
@@ -79,7 +94,8 @@ class TransactionUpdated(Struct, frozen=True):
 
 
 class TransactionMetered(Struct, frozen=True):
-    """A periodic or clock-aligned sample taken during a transaction. Triggered readings are `MeterSampled`."""
+    """A periodic or clock-aligned sample taken during a transaction. Triggered readings are `MeterSampled`, others
+    `MeterRead`."""
 
     transaction_id: TransactionId
     evse_id: EvseId
@@ -90,6 +106,8 @@ class TransactionMetered(Struct, frozen=True):
     offline: bool
     sample: Sample
     register_wh: int
+    period: Sample | None = None
+    """Of a clock-aligned reading: what the period that ends with `sample` came to, stamped with its start."""
 
 
 class TransactionStopped(Struct, frozen=True):
@@ -111,12 +129,27 @@ class TransactionStopped(Struct, frozen=True):
 TransactionFact: TypeAlias = TransactionStarted | TransactionUpdated | TransactionMetered | TransactionStopped
 
 
-class SecurityEventRaised(Struct, frozen=True):
+class MeterRead(Struct, frozen=True):
+    """A periodic or clock-aligned reading without a transaction, or of the main meter; queued like a transaction's
+    (OCPP 1.6 3.7). evse_id 0: the main meter."""
+
+    evse_id: EvseId
+    connector_id: ConnectorId
     at: datetime
-    type: str
-    """Name of the security white paper's table, e.g. "StartupOfTheDevice"."""
+    sample: Sample
+    period: Sample | None = None
+    """As in `TransactionMetered`."""
+
+
+class SecurityEventRaised(Struct, frozen=True):
+    """Goes into the security log; with `is_pushed` also to the CSMS. Repeated ones are thinned out by the station."""
+
+    at: datetime
+    type: SecurityEventType
     detail: str = ""
-    is_critical: bool = True
+    """What a human wants to know of it; never a secret."""
+    is_pushed: bool = True
+    """False: for the security log only. The station sees to it (`Station.report`); others leave it alone."""
 
 
 class FirmwareStatusChanged(Struct, frozen=True):
@@ -137,7 +170,9 @@ class LogUploadChanged(Struct, frozen=True):
     """None: ordered by a message that has no request id (1.6 GetDiagnostics)."""
 
 
-DurableFact: TypeAlias = TransactionFact | SecurityEventRaised | FirmwareStatusChanged | LogUploadChanged
+DurableFact: TypeAlias = (
+    TransactionFact | MeterRead | SecurityEventRaised | FirmwareStatusChanged | LogUploadChanged
+)
 
 
 # --- current facts: published, never queued --------------------------------------------------------------
@@ -202,8 +237,19 @@ class AvailabilityChanged(Struct, frozen=True):
     at: datetime
 
 
+class ReservationMade(Struct, frozen=True):
+    reservation: Reservation
+    at: datetime
+
+
+class ReservationEnded(Struct, frozen=True):
+    reservation: Reservation
+    end: ReservationEnd
+    at: datetime
+
+
 class MeterSampled(Struct, frozen=True):
-    """A reading outside the transaction queue: triggered, or clock-aligned without a transaction.
+    """A reading outside the queue, current or nothing: triggered, or wanted by the CSMS for its costs.
 
     `transaction_id` names the transaction that ran on the EVSE when it was taken (OCPP 1.6 errata 3.16)."""
 
@@ -211,6 +257,18 @@ class MeterSampled(Struct, frozen=True):
     connector_id: ConnectorId
     transaction_id: TransactionId | None
     sample: Sample
+    reference: str | None = None
+    """What the CSMS called the transaction then; it may have ended before the reading's turn to be sent."""
+
+
+class DriverLeft(Struct, frozen=True):
+    """The cable of a transaction that had ended before was unplugged: what its waiting costs ends here.
+
+    Told once the CSMS has said what it calls the transaction."""
+
+    evse_id: EvseId
+    reference: str
+    at: datetime
 
 
 class SettingChanged(Struct, frozen=True):
@@ -240,7 +298,10 @@ CurrentFact: TypeAlias = (
     | FaultRaised
     | FaultCleared
     | AvailabilityChanged
+    | ReservationMade
+    | ReservationEnded
     | MeterSampled
+    | DriverLeft
     | SettingChanged
     | VendorActionRun
 )

@@ -66,6 +66,31 @@ class IdTokenInfo:
     group: IdToken | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An EVSE kept for one driver, or for anyone of a group, until a time (OCPP 1.6 3.11, 2.0.1 H01)."""
+
+    reservation_id: int
+    """Given by the CSMS."""
+    id_token: IdToken
+    group: IdToken | None
+    expires_at: datetime
+    evse_id: EvseId | None = None
+    """None: any EVSE."""
+    connector_id: ConnectorId | None = None
+    """None: any connector of the EVSE."""
+
+
+class ReservationEnd(StrEnum):
+    """How a reservation ended; 2.x reports the first two (ReservationUpdateStatusEnumType)."""
+
+    EXPIRED = "Expired"
+    REMOVED = "Removed"
+    """The station cannot keep it any more: a fault, or out of service."""
+    CANCELED = "Canceled"
+    USED = "Used"
+
+
 class StopReason(StrEnum):
     """Why a transaction ended. 1.6 and 2.x reasons together; each front end narrows to its own."""
 
@@ -161,6 +186,23 @@ class FirmwareStatus(StrEnum):
     INVALID_SIGNATURE = "InvalidSignature"
     SIGNATURE_VERIFIED = "SignatureVerified"
 
+    @property
+    def is_end(self) -> bool:
+        """After it nothing is going on any more (white paper 6.6)."""
+        return self in _ENDS_OF_UPDATES
+
+
+_ENDS_OF_UPDATES = frozenset(
+    {
+        FirmwareStatus.IDLE,
+        FirmwareStatus.DOWNLOAD_FAILED,
+        FirmwareStatus.INSTALLATION_FAILED,
+        FirmwareStatus.INSTALL_VERIFICATION_FAILED,
+        FirmwareStatus.INSTALLED,
+        FirmwareStatus.INVALID_SIGNATURE,
+    }
+)
+
 
 class UploadStatus(StrEnum):
     """Where the upload of a log stands (2.x UploadLogStatusEnumType)."""
@@ -173,6 +215,86 @@ class UploadStatus(StrEnum):
     UPLOADED = "Uploaded"
     UPLOAD_FAILURE = "UploadFailure"
     UPLOADING = "Uploading"
+
+
+class SecurityEventType(StrEnum):
+    """What happened to the station's security (2.0.1 appendix 1; the security white paper of 1.6 has the same)."""
+
+    ATTEMPTED_REPLAY_ATTACKS = "AttemptedReplayAttacks"
+    CSMS_FAILED_TO_AUTHENTICATE = "CsmsFailedToAuthenticate"
+    FAILED_TO_AUTHENTICATE_AT_CSMS = "FailedToAuthenticateAtCsms"
+    FIRMWARE_UPDATED = "FirmwareUpdated"
+    INVALID_CSMS_CERTIFICATE = "InvalidCsmsCertificate"
+    INVALID_FIRMWARE_SIGNATURE = "InvalidFirmwareSignature"
+    INVALID_FIRMWARE_SIGNING_CERTIFICATE = "InvalidFirmwareSigningCertificate"
+    INVALID_MESSAGES = "InvalidMessages"
+    INVALID_STATION_CERTIFICATE = "InvalidChargingStationCertificate"
+    INVALID_TLS_CIPHER_SUITE = "InvalidTLSCipherSuite"
+    INVALID_TLS_VERSION = "InvalidTLSVersion"
+    MEMORY_EXHAUSTION = "MemoryExhaustion"
+    RECONFIGURATION_OF_SECURITY_PARAMETERS = "ReconfigurationOfSecurityParameters"
+    RESET_OR_REBOOT = "ResetOrReboot"
+    SECURITY_LOG_WAS_CLEARED = "SecurityLogWasCleared"
+    SETTING_SYSTEM_TIME = "SettingSystemTime"
+    STARTUP_OF_THE_DEVICE = "StartupOfTheDevice"
+    TAMPER_DETECTION_ACTIVATED = "TamperDetectionActivated"
+
+    @property
+    def is_critical(self) -> bool:
+        """As the table of the white paper says (W 8): the CSMS has to be told."""
+        return self in _CRITICAL_EVENTS
+
+    @property
+    def is_pushed(self) -> bool:
+        """Told to the CSMS: the critical ones, and those that a requirement of the white paper tells to send."""
+        return self in _CRITICAL_EVENTS or self in _DEMANDED_EVENTS
+
+
+_CRITICAL_EVENTS = frozenset(
+    {
+        SecurityEventType.FIRMWARE_UPDATED,
+        SecurityEventType.MEMORY_EXHAUSTION,
+        SecurityEventType.RESET_OR_REBOOT,
+        SecurityEventType.SECURITY_LOG_WAS_CLEARED,
+        SecurityEventType.SETTING_SYSTEM_TIME,
+        SecurityEventType.STARTUP_OF_THE_DEVICE,
+        SecurityEventType.TAMPER_DETECTION_ACTIVATED,
+    }
+)
+_DEMANDED_EVENTS = frozenset(
+    {
+        SecurityEventType.INVALID_CSMS_CERTIFICATE,  # A00.FR.309, .413
+        SecurityEventType.INVALID_FIRMWARE_SIGNATURE,  # L01.FR.03
+        SecurityEventType.INVALID_FIRMWARE_SIGNING_CERTIFICATE,  # L01.FR.02
+        SecurityEventType.INVALID_STATION_CERTIFICATE,  # A02.FR.07, A03.FR.07
+        SecurityEventType.INVALID_TLS_CIPHER_SUITE,  # A00.FR.318, .322, .426
+        SecurityEventType.INVALID_TLS_VERSION,  # A00.FR.315, .419
+    }
+)
+
+
+class CertificateUse(StrEnum):
+    """What an installed certificate of an authority is for (2.x InstallCertificateUseEnumType)."""
+
+    CSMS_ROOT = "CSMSRootCertificate"
+    MANUFACTURER_ROOT = "ManufacturerRootCertificate"
+    V2G_ROOT = "V2GRootCertificate"
+    """Plug & Charge: who signs charging stations, as cars see it."""
+    MO_ROOT = "MORootCertificate"
+    """Plug & Charge: who signs the contracts of cars."""
+
+
+class HashAlgorithm(StrEnum):
+    SHA256 = "SHA256"
+    SHA384 = "SHA384"
+    SHA512 = "SHA512"
+
+
+class LogKind(StrEnum):
+    """Which log is to be uploaded (2.x LogEnumType)."""
+
+    DIAGNOSTICS = "DiagnosticsLog"
+    SECURITY = "SecurityLog"
 
 
 class BootReason(StrEnum):

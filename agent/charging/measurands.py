@@ -2,8 +2,8 @@
 
 Pure. A setting holds a list of entries such as "Voltage" or "Voltage.L1-N"; `select` turns the list and one
 reading into values. What the meter does not give is left out, never sent as zero; energy is whole Wh of the raw
-register. Called by sampling and by the settings (which refuse what cannot be measured).
-OCPP 1.6 7.31 and 9.1.17, errata 3.9, 3.77, 3.84; 2.0.1 MeasurandEnumType.
+register, and an interval is the difference of two registers. Called by sampling and by the settings (which refuse what
+cannot be measured). OCPP 1.6 7.31 and 9.1.17, errata 3.9, 3.78, 3.84; 2.0.1 MeasurandEnumType.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,8 @@ class Offer:
 
 
 PhasedValue: TypeAlias = tuple[str | None, float | None]
-Take: TypeAlias = Callable[[MeterReading, Offer | None], Iterable[PhasedValue]]
+Take: TypeAlias = Callable[[MeterReading, Offer | None, MeterReading | None], Iterable[PhasedValue]]
+"""(reading, what is offered, the reading at the start of the interval) -> values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,20 @@ class Measurand:
 
 
 def _total(pick: Callable[[MeterReading], float | None]) -> Take:
-    return lambda reading, _offer: ((None, pick(reading)),)
+    return lambda reading, _offer, _since: ((None, pick(reading)),)
+
+
+def _interval(pick: Callable[[MeterReading], float | None]) -> Take:
+    """The difference of two registers, each in whole units, so that intervals add up to what the register says."""
+
+    def take(
+        reading: MeterReading, _offer: Offer | None, since: MeterReading | None
+    ) -> Iterator[PhasedValue]:
+        now, before = pick(reading), None if since is None else pick(since)
+        if now is not None and before is not None and now >= before:
+            yield None, float(int(now) - int(before))
+
+    return take
 
 
 def _phases(values: PerPhase, suffix: str = "") -> Iterator[PhasedValue]:
@@ -60,7 +74,9 @@ def _part(value: float | None, sign: int) -> float | None:
 
 
 def _power(sign: int) -> Take:
-    def take(reading: MeterReading, _offer: Offer | None) -> Iterator[PhasedValue]:
+    def take(
+        reading: MeterReading, _offer: Offer | None, _since: MeterReading | None
+    ) -> Iterator[PhasedValue]:
         yield None, _part(reading.power_w, sign)
         for phase, value in _phases(reading.power_phase_w):
             yield phase, _part(value, sign)
@@ -68,12 +84,35 @@ def _power(sign: int) -> Take:
     return take
 
 
+def _current(sign: int) -> Take:
+    def take(
+        reading: MeterReading, _offer: Offer | None, _since: MeterReading | None
+    ) -> Iterator[PhasedValue]:
+        for number, (current_a, power_w) in enumerate(
+            zip(reading.current_a, reading.power_phase_w, strict=True), 1
+        ):
+            power_w = reading.power_w if power_w is None else power_w
+            yield f"L{number}", _directed(current_a, power_w, sign)
+
+    return take
+
+
+def _directed(current_a: float | None, power_w: float | None, sign: int) -> float | None:
+    """Most meters give a current without its direction, which the power has. Without both nothing is exported."""
+    if current_a is None:
+        return None
+    if power_w is None and current_a >= 0:
+        return current_a if sign > 0 else None
+    is_export = current_a < 0 or (power_w is not None and power_w < 0)
+    return _part(-abs(current_a) if is_export else current_a, sign)
+
+
 def _reactive_power(sign: int) -> Take:
-    return lambda reading, _offer: ((None, _part(reading.reactive_power_var, sign)),)
+    return lambda reading, _offer, _since: ((None, _part(reading.reactive_power_var, sign)),)
 
 
 def _offered(pick: Callable[[Offer], float]) -> Take:
-    return lambda _reading, offer: ((None, None if offer is None else pick(offer)),)
+    return lambda _reading, offer, _since: ((None, None if offer is None else pick(offer)),)
 
 
 _ROWS: tuple[Measurand, ...] = (
@@ -85,20 +124,24 @@ _ROWS: tuple[Measurand, ...] = (
     Measurand(
         "Energy.Reactive.Export.Register", "varh", 0, _total(lambda read: read.reactive_energy_export_varh)
     ),
-    Measurand("Energy.Active.Import.Interval", "Wh", 0, None),
-    Measurand("Energy.Active.Export.Interval", "Wh", 0, None),
-    Measurand("Energy.Reactive.Import.Interval", "varh", 0, None),
-    Measurand("Energy.Reactive.Export.Interval", "varh", 0, None),
+    Measurand("Energy.Active.Import.Interval", "Wh", 0, _interval(lambda reading: reading.energy_import_wh)),
+    Measurand("Energy.Active.Export.Interval", "Wh", 0, _interval(lambda reading: reading.energy_export_wh)),
+    Measurand(
+        "Energy.Reactive.Import.Interval", "varh", 0, _interval(lambda read: read.reactive_energy_import_varh)
+    ),
+    Measurand(
+        "Energy.Reactive.Export.Interval", "varh", 0, _interval(lambda read: read.reactive_energy_export_varh)
+    ),
     Measurand("Power.Active.Import", "W", 1, _power(1)),
     Measurand("Power.Active.Export", "W", 1, _power(-1)),
     Measurand("Power.Reactive.Import", "var", 1, _reactive_power(1)),
     Measurand("Power.Reactive.Export", "var", 1, _reactive_power(-1)),
     Measurand("Power.Offered", "W", 1, _offered(lambda offer: offer.power_w)),
     Measurand("Power.Factor", "", 3, _total(lambda reading: reading.power_factor)),
-    Measurand("Current.Import", "A", 2, lambda reading, _offer: _phases(reading.current_a)),
-    Measurand("Current.Export", "A", 2, None),
+    Measurand("Current.Import", "A", 2, _current(1)),
+    Measurand("Current.Export", "A", 2, _current(-1)),
     Measurand("Current.Offered", "A", 2, _offered(lambda offer: offer.current_a)),
-    Measurand("Voltage", "V", 1, lambda reading, _offer: _phases(reading.voltage_v, "-N")),
+    Measurand("Voltage", "V", 1, lambda reading, _offer, _since: _phases(reading.voltage_v, "-N")),
     Measurand("Frequency", "Hz", 2, _total(lambda reading: reading.frequency_hz)),
     Measurand("Temperature", "Celsius", 1, _total(lambda reading: reading.temperature_c), "Body"),
     Measurand("SoC", "Percent", 1, None),
@@ -110,6 +153,16 @@ PHASES = ("L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3", "L3-L
 _NAMES = {name.lower(): name for name in MEASURANDS}
 _PHASE_NAMES = {phase.lower(): phase for phase in PHASES}
 _WITHOUT_METER = frozenset({"Power.Offered", "Current.Offered"})
+
+
+def is_register(entry: str) -> bool:
+    """The state of a counter at one instant; everything else says something about a period (OCPP 1.6 9.1.5)."""
+    return split_entry(entry)[0].endswith(".Register")
+
+
+def is_interval(entry: str) -> bool:
+    """Energy that flowed in a period."""
+    return split_entry(entry)[0].endswith(".Interval")
 
 
 def split_entry(entry: str) -> tuple[str, str | None]:
@@ -137,23 +190,35 @@ def _is_wanted(phase: str | None, wanted: str | None) -> bool:
 
 
 def select(
-    entries: Sequence[str], reading: MeterReading, offer: Offer | None = None, place: str = OUTLET
+    entries: Sequence[str],
+    reading: MeterReading,
+    offer: Offer | None = None,
+    place: str = OUTLET,
+    since: MeterReading | None = None,
 ) -> tuple[SampledValue, ...]:
-    """The values that `entries` ask for, in their order, each once. An empty list asks for the energy register."""
+    """The values that `entries` ask for, in their order, each once. An empty list asks for the energy register.
+
+    `since`: the reading with which the interval of the interval measurands began; without it they are left out."""
     found: dict[tuple[str, str | None], SampledValue] = {}
     for entry in entries or (DEFAULT_ENTRY,):
         name, wanted = split_entry(entry)
         row = MEASURANDS[name]
         if row.take is None:
             continue
-        for phase, value in row.take(reading, offer):
+        for phase, value in row.take(reading, offer, since):
             if value is None or not _is_wanted(phase, wanted):
                 continue
-            rounded = float(int(value)) if row.digits == 0 else round(value, row.digits)
             found.setdefault(
-                (name, phase), SampledValue(name, rounded, row.unit, phase, row.location or place)
+                (name, phase),
+                SampledValue(name, rounded(name, value), row.unit, phase, row.location or place),
             )
     return tuple(found.values())
+
+
+def rounded(name: str, value: float) -> float:
+    """To the decimals that are reported of this measurand; counters are cut, so that nothing is billed too early."""
+    digits = MEASURANDS[name].digits
+    return float(int(value)) if digits == 0 else round(value, digits)
 
 
 def is_supported(entry: str, readings: Iterable[MeterReading]) -> bool:
@@ -165,4 +230,4 @@ def is_supported(entry: str, readings: Iterable[MeterReading]) -> bool:
     known = tuple(readings)
     if name in _WITHOUT_METER or not known:
         return True
-    return any(select((entry,), reading) for reading in known)
+    return any(select((entry,), reading, since=reading) for reading in known)

@@ -1,16 +1,25 @@
 """When a reading is due and what becomes of it: grids, the watch over a meter, the readings of a stop.
 
 Pure; wall times are aware UTC, loop times monotonic seconds. `sampling.py` and `evse_runner.py` keep the timers and
-touch the meters. OCPP 1.6 3.16, 4.7, errata 3.14 to 3.16, 3.75, 3.77 (R16-146 to R16-167).
+touch the meters. OCPP 1.6 3.16, 4.7, 9.1.5, errata 3.14 to 3.16, 3.76, 3.78 (R16-146 to R16-167).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from agent.charging.facts import Sample, SampledValue
 from agent.charging.ids import ReadingContext
-from agent.charging.measurands import DEFAULT_ENTRY, OUTLET, Offer, select, split_entry
+from agent.charging.measurands import (
+    DEFAULT_ENTRY,
+    OUTLET,
+    Offer,
+    is_interval,
+    is_register,
+    rounded,
+    select,
+    split_entry,
+)
 from hal.ports import MeterReading
 
 READ_TIMEOUT_S = 2.0
@@ -24,6 +33,10 @@ RETRY_S = 2.0
 """A silent meter is asked again after this, while a transaction needs it."""
 FAULT_RETRY_S = 15.0
 """The same once it is a fault, or while nobody needs it."""
+POLL_S = 60
+"""Longest step of the readings of which an average is made."""
+PLAUSIBLE_W = 100_000.0
+"""No EVSE delivers more; a register that rises faster counts on another scale."""
 
 
 def register_wh(reading: MeterReading | None) -> int | None:
@@ -52,21 +65,75 @@ def take_sample(
     at: datetime,
     context: ReadingContext,
     offer: Offer | None,
-    register: int | None = None,
     place: str = OUTLET,
+    since: MeterReading | None = None,
 ) -> Sample:
-    """One instant (R16-154). `register`: the one in the transaction's book, in place of what the meter says."""
-    values = tuple(
-        _with_register(value, register) if register is not None else value
-        for value in select(entries, reading, offer, place)
-    )
-    return Sample(at, context, values)
+    """One instant (R16-154). `since`: the reading at the start of the interval that ends with it (R16-160)."""
+    return Sample(at, context, select(entries, reading, offer, place, since))
 
 
-def _with_register(value: SampledValue, register: int) -> SampledValue:
-    if value.measurand != DEFAULT_ENTRY:
-        return value
-    return SampledValue(value.measurand, float(register), value.unit, value.phase, value.location)
+def with_register(reading: MeterReading, register: int | None) -> MeterReading:
+    """The reading with the register of the transaction's book, which a meter that starts again does not set back."""
+    return reading if register is None else replace(reading, energy_import_wh=float(register))
+
+
+# --- the periods of clock-aligned readings -----------------------------------------------------------------
+
+
+def poll_step_s(entries: Sequence[str], interval_s: int) -> float | None:
+    """How often a meter is read between two instants of the grid, so that `entries` can be averaged. None: never."""
+    if interval_s == 0 or all(is_register(entry) or is_interval(entry) for entry in entries):
+        return None
+    return float(max(1, min(POLL_S, interval_s // 10)))
+
+
+@dataclass(slots=True)
+class AlignedPeriod:
+    """From one instant of the grid, or a part of it at the edges of a transaction, to the next (R16-161).
+
+    Energy is accumulated, everything else averaged over what was read in it."""
+
+    begun_at: datetime
+    first: MeterReading | None = None
+    """The reading with which it began."""
+    _sums: dict[tuple[str, str | None], tuple[SampledValue, float, int]] = field(default_factory=dict)
+
+    def add(self, entries: Sequence[str], reading: MeterReading, offer: Offer | None, place: str) -> None:
+        """One more reading of the period."""
+        if self.first is None:
+            self.first = reading
+        averaged = [entry for entry in entries if not is_register(entry) and not is_interval(entry)]
+        for value in select(averaged, reading, offer, place) if averaged else ():
+            key = (value.measurand, value.phase)
+            _, total, count = self._sums.get(key, (value, 0.0, 0))
+            self._sums[key] = (value, total + value.value, count + 1)
+
+    def samples(
+        self, entries: Sequence[str], reading: MeterReading, at: datetime, offer: Offer | None, place: str
+    ) -> tuple[Sample, ...]:
+        """What ends at `at` with `reading`: what the period came to, stamped with its start, and the counters at `at`.
+
+        Either is left out when `entries` want nothing of it."""
+        context = ReadingContext.SAMPLE_CLOCK
+        entries = entries or (DEFAULT_ENTRY,)
+        values: list[SampledValue] = []
+        for entry in entries:
+            if is_interval(entry):
+                values += select((entry,), reading, offer, place, self.first)
+            elif not is_register(entry):
+                wanted = {(value.measurand, value.phase) for value in select((entry,), reading, offer, place)}
+                values += [self._average(key) for key in self._sums if key in wanted]
+        unique = tuple(dict.fromkeys(values))
+        counters = [entry for entry in entries if is_register(entry)]
+        registers = select(counters, reading, offer, place) if counters else ()
+        found = (Sample(self.begun_at, context, unique), Sample(at, context, registers))
+        return tuple(sample for sample in found if sample.values)
+
+    def _average(self, key: tuple[str, str | None]) -> SampledValue:
+        value, total, count = self._sums[key]
+        return SampledValue(
+            value.measurand, rounded(key[0], total / count), value.unit, value.phase, value.location
+        )
 
 
 def register_sample(

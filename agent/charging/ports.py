@@ -1,17 +1,40 @@
 """What charging needs from outside: a journal, small stores, an authorizer, a clock, vendor commands.
 
-Implemented by `agent/store`, `agent/ocpp`, `agent/vendor` and `agent/clock.py`; given to the station by `agent/app.py`.
+Implemented by `agent/store`, `agent/ocpp`, `agent/vendor`, `agent/update` and `agent/clock.py`; given to the station by
+`agent/app.py`.
 Every write of a store port is durable when its coroutine returns. Raises StoreFull or StoreCorrupt.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from agent.charging.facts import DurableFact, Sample, TransactionStarted, VendorActionRun
-from agent.charging.ids import ConnectorId, EvseId, IdToken, IdTokenInfo, TransactionId
-from agent.charging.requests import TransferData, TransferResult
+from agent.charging.facts import (
+    DurableFact,
+    FirmwareStatusChanged,
+    Sample,
+    SecurityEventRaised,
+    TransactionStarted,
+    VendorActionRun,
+)
+from agent.charging.ids import ConnectorId, EvseId, IdToken, IdTokenInfo, Reservation, TransactionId
+from agent.charging.local_list import ListChange, Standing
+from agent.charging.profiles import InstalledProfile
+from agent.charging.requests import (
+    CertificateRequest,
+    CertificateResult,
+    TransferData,
+    TransferResult,
+    UpdateAnswer,
+    UpdateFirmware,
+    UploadAnswer,
+    UploadLog,
+)
+
+if TYPE_CHECKING:
+    from agent.charging.firmware import Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +61,9 @@ class Clock(Protocol):
     def synchronize(self, csms_time: datetime) -> float:
         """Take over the CSMS's time; returns the correction in seconds."""
 
+    def not_before(self, at: datetime) -> None:
+        """It is known that it is `at` or later: a clock that was never set starts there instead of in 1970."""
+
     @property
     def is_trusted(self) -> bool:
         """False until a CSMS gave its time, when the system clock is clearly unset (before 2024)."""
@@ -47,7 +73,9 @@ class Journal(Protocol):
     """Facts, open transactions and outbox: what must survive (`agent/store/journal.py`)."""
 
     async def record(self, *facts: DurableFact) -> None:
-        """One commit: transactions opened, updated or closed as the facts say, and one outbox row for each fact."""
+        """One commit: transactions opened, updated or closed as the facts say, and one outbox row for each fact.
+
+        The reservation that a start uses is over with the same commit."""
 
     async def note_register(self, transaction_id: TransactionId, register_wh: int, at: datetime) -> None:
         """Remember the last register of a running transaction without sending anything."""
@@ -57,6 +85,8 @@ class Journal(Protocol):
 
     async def stop_samples(self, transaction_id: TransactionId) -> Sequence[Sample]: ...
     async def open_transactions(self) -> Sequence[OpenTransaction]: ...
+    async def depth(self) -> int:
+        """How many messages wait for the CSMS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +120,86 @@ class Outbox(Protocol):
     async def depth(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredUpdate:
+    """What is on disk of firmware updates."""
+
+    update: "Update | None"
+    """The one under way."""
+    last: FirmwareStatusChanged | None
+    """The last status of any update."""
+    number: int
+    """Of the last order; 0 before the first."""
+
+
+class UpdateStore(Protocol):
+    async def load(self) -> StoredUpdate: ...
+    async def save(self, update: "Update", *facts: DurableFact) -> None:
+        """One commit: the update (forgotten once it has ended) and an outbox row for each fact."""
+
+    async def keep_copy(self) -> None:
+        """Keep a copy of everything stored, for the release that runs now, should it have to come back."""
+
+    async def drop_copy(self) -> None: ...
+
+
+class FirmwareUpdates(Protocol):
+    """Who carries out firmware updates (`agent/update`)."""
+
+    async def order(self, request: UpdateFirmware) -> UpdateAnswer:
+        """Take an order; everything after the answer goes on by itself."""
+
+    def on_online(self, is_online: bool) -> None:
+        """The CSMS accepted the station, or is gone."""
+
+
+class LogUploads(Protocol):
+    """Who brings logs and diagnostics to a server (`agent/diagnostics`)."""
+
+    async def order(self, request: UploadLog) -> UploadAnswer:
+        """Take an order; everything after the answer goes on by itself. The newer replaces the older."""
+
+
+class Installer(Protocol):
+    """Puts releases on this machine. Every method may be called again after a power cut in the middle of it.
+
+    All raise InstallError with a reason for people, and OSError when the disk fails."""
+
+    async def stage(self, file: Path) -> str:
+        """Unpack beside the running release; the version. What runs is untouched."""
+
+    async def verify(self, version: str) -> None:
+        """Check what was unpacked. Raises ReleaseBroken."""
+
+    async def activate(self, version: str) -> None:
+        """From the next start on this one runs, on trial: if it fails to start it is rolled back without us."""
+
+    async def confirm(self, version: str) -> None:
+        """It works: the trial is over."""
+
+    async def roll_back(self, version: str, reason: str) -> None:
+        """From the next start on the one before `version` runs again."""
+
+    def is_running(self, version: str) -> bool:
+        """Whether this very process was started from it."""
+
+    def failure(self, version: str) -> str | None:
+        """Why `version` was rolled back; None: it was not."""
+
+
+class SecurityLog(Protocol):
+    """Every security event, pushed or not; a ring that the journal writes (`agent/store/security_log.py`)."""
+
+    async def rows(self, oldest: datetime | None, latest: datetime | None) -> Sequence[SecurityEventRaised]:
+        """From `oldest` to `latest`, both included, in the order in which they happened; None = no bound."""
+
+
+class Credentials(Protocol):
+    """Certificates and keys of the station (`agent/security/credentials.py`). A legal no is a result."""
+
+    async def execute(self, request: CertificateRequest) -> CertificateResult: ...
+
+
 class SettingStore(Protocol):
     async def load(self) -> Mapping[str, str]: ...
     async def save(self, values: Mapping[str, str]) -> None: ...
@@ -108,6 +218,39 @@ class TokenStore(Protocol):
     async def get(self, id_token: IdToken) -> IdTokenInfo | None: ...
     async def put(self, id_token: IdToken, known: IdTokenInfo, now: datetime) -> None: ...
     async def clear(self) -> None: ...
+
+
+class LocalListStore(Protocol):
+    """The local authorization list (OCPP 1.6 3.5.2): persistent; an update is one commit, a look-up one small read."""
+
+    async def standing(self) -> Standing: ...
+    async def get(self, id_token: IdToken) -> IdTokenInfo | None: ...
+    async def held(self, keys: Collection[str]) -> Collection[str]:
+        """Those of `keys` (`IdToken.key`) that the list has an entry for."""
+
+    async def apply(self, change: ListChange) -> None:
+        """All of it or nothing; what is listed then leaves the authorization cache."""
+
+
+class ReservationStore(Protocol):
+    async def load(self) -> Sequence[Reservation]:
+        """In the order in which they were made."""
+
+    async def save(self, reservations: Sequence[Reservation]) -> None:
+        """From now on these are all there are."""
+
+
+class ProfileStore(Protocol):
+    """The charging profiles that are installed; their ids are unique."""
+
+    async def load(self) -> Sequence[InstalledProfile]:
+        """In the order in which they came."""
+
+    async def replace(self, gone: Sequence[int], new: InstalledProfile) -> None:
+        """One commit: the profiles with the ids `gone` go, and `new` comes."""
+
+    async def delete(self, gone: Sequence[int]) -> None:
+        """One commit; ids that are not there are let be."""
 
 
 class AuditLog(Protocol):

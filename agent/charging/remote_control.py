@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.charging.ids import EvseId, IdToken
+from agent.charging.reservation import Fit
 from agent.charging.session_values import Phase, Session
 from agent.charging.snapshot import SessionState
 
@@ -18,14 +19,21 @@ class StationState:
 
     is_resetting: bool
     is_clock_trusted: bool
+    is_registered: bool = True
+    """The CSMS has accepted the station as often as the settings demand (R16-054)."""
+    is_updating: bool = False
 
 
 def start_obstacle(session: Session, station: StationState) -> str | None:
     """Why no transaction can start here now; None when one can (R16-080, R16-111, R16-176, R16-054)."""
     if station.is_resetting:
         return "resetting"
+    if station.is_updating:
+        return "updating"
     if not station.is_clock_trusted:
         return "no trustworthy time"
+    if not station.is_registered:
+        return "not accepted by the CSMS yet"
     if session.stopping_faults:
         return "faulted"
     if not session.operative:
@@ -39,18 +47,27 @@ def start_obstacle(session: Session, station: StationState) -> str | None:
 _PREFERENCE = {SessionState.PLUGGED: 0, SessionState.IDLE: 1, SessionState.FINISHING: 2}
 
 
-def choose_for_start(sessions: Mapping[EvseId, Session], station: StationState) -> EvseId | None:
-    """The EVSE for a start that names none: where a cable waits, else a free one, else one not yet left (R16-174)."""
-    free = [
-        (_PREFERENCE[session.stage], evse_id)
-        for evse_id, session in sessions.items()
-        if start_obstacle(session, station) is None
-    ]
-    return min(free)[1] if free else None
+_NONE: Mapping[EvseId, Fit] = {}
+
+
+def choose_for_start(
+    sessions: Mapping[EvseId, Session], station: StationState, fits: Mapping[EvseId, Fit] = _NONE
+) -> EvseId | None:
+    """The EVSE for a start that names none: the one reserved for the driver, else where a cable waits, else a free one,
+    else one not yet left (R16-174); none that is reserved for others. `fits`: what reservations say of the driver."""
+    free = []
+    for evse_id, session in sessions.items():
+        fit = fits.get(evse_id, Fit.OPEN)
+        if start_obstacle(session, station) is None and fit is not Fit.CLOSED:
+            free.append((fit is not Fit.OWN, _PREFERENCE[session.stage], fit, evse_id))
+    return min(free)[-1] if free else None
 
 
 def choose_for_token(
-    id_token: IdToken, sessions: Mapping[EvseId, Session], station: StationState
+    id_token: IdToken,
+    sessions: Mapping[EvseId, Session],
+    station: StationState,
+    fits: Mapping[EvseId, Fit] = _NONE,
 ) -> EvseId | None:
     """The EVSE that a token at a reader means; None when it cannot mean any.
 
@@ -64,7 +81,7 @@ def choose_for_token(
     for evse_id, session in served:
         if id_token.is_same(session.checking):
             return evse_id
-    chosen = choose_for_start(sessions, station)
+    chosen = choose_for_start(sessions, station, fits)
     if chosen is not None:
         return chosen
     for evse_id, session in served:

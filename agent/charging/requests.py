@@ -4,13 +4,28 @@ Each request is frozen data in our own vocabulary; `Station.execute(request)` ca
 matching result. A legal "no" is a result. Nothing here knows an OCPP version.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
 from msgspec import Struct
 
 from agent.charging.facts import MeterSampled
-from agent.charging.ids import ConnectorId, EvseId, IdToken, ReadingContext, ResetKind, TransactionId
+from agent.charging.ids import (
+    CertificateUse,
+    ConnectorId,
+    EvseId,
+    HashAlgorithm,
+    IdToken,
+    IdTokenInfo,
+    LogKind,
+    ReadingContext,
+    Reservation,
+    ResetKind,
+    TransactionId,
+)
+from agent.charging.profiles import ChargingProfile, RateUnit, Selection
+from agent.charging.tariff import CostShown, MeterTrigger, Text
 
 
 class Verdict(StrEnum):
@@ -36,6 +51,8 @@ class RequestStart(Struct, frozen=True):
     evse_id: EvseId | None = None
     connector_id: ConnectorId | None = None
     remote_start_id: int | None = None
+    profile: ChargingProfile | None = None
+    """For the new transaction; of purpose TX, without a transaction id."""
 
 
 class RequestStop(Struct, frozen=True):
@@ -68,6 +85,10 @@ class ChangeAvailability(Struct, frozen=True):
 
 class ResetStation(Struct, frozen=True):
     kind: ResetKind
+
+
+class PreparePowerLoss(Struct, frozen=True):
+    """A backup supply says that the mains are gone: transactions end, unless they are to be resumed. OCPP 1.6 7.36."""
 
 
 class ChangeSetting(Struct, frozen=True):
@@ -124,16 +145,280 @@ class TransferResult(Struct, frozen=True):
     reason: str = ""
 
 
+class UpdateVerdict(StrEnum):
+    ACCEPTED = "Accepted"
+    ACCEPTED_CANCELED = "AcceptedCanceled"
+    """Accepted; an older order that was under way is given up for it."""
+    REJECTED = "Rejected"
+    INVALID_CERTIFICATE = "InvalidCertificate"
+    REVOKED_CERTIFICATE = "RevokedCertificate"
+    NOT_OFFERED = "NotOffered"
+    """This station takes no updates, or none without a signature."""
+
+
+class UploadVerdict(StrEnum):
+    ACCEPTED = "Accepted"
+    ACCEPTED_CANCELED = "AcceptedCanceled"
+    """Accepted, and the upload that was under way is given up for it."""
+    REJECTED = "Rejected"
+
+
+class UploadAnswer(Struct, frozen=True):
+    verdict: UploadVerdict
+    file_name: str | None = None
+    """None: there is nothing to upload."""
+    reason: str = ""
+
+
+class UploadLog(Struct, frozen=True):
+    """Bring a log to `location`, which may hold credentials. Times are aware, both included; None = no bound.
+
+    OCPP 1.6 5.9, security white paper N01, 2.0.1 N01."""
+
+    kind: LogKind
+    location: str
+    oldest: datetime | None = None
+    latest: datetime | None = None
+    retries: int | None = None
+    """After the first attempt; None: the station's choice."""
+    retry_interval_s: int | None = None
+    request_id: int | None = None
+    """None: ordered by a message that has no request id (1.6 GetDiagnostics)."""
+
+
+class UpdateAnswer(Struct, frozen=True):
+    verdict: UpdateVerdict
+    reason: str = ""
+
+
+class UpdateFirmware(Struct, frozen=True):
+    """Fetch firmware and install it. Times are aware. OCPP 1.6 5.19, security white paper L01, 2.0.1 L01-L02."""
+
+    location: str
+    retrieve_at: datetime
+    """Not fetched before this time."""
+    install_at: datetime | None = None
+    """Not installed before this time; None: as soon as possible."""
+    retries: int | None = None
+    """How often a failed download is tried again; None: the station decides."""
+    retry_interval_s: int | None = None
+    request_id: int | None = None
+    """None: ordered by a message that has no request id (1.6 UpdateFirmware)."""
+    signing_certificate: str | None = None
+    """PEM; None: the order carries no signature at all."""
+    signature: str | None = None
+    """Base64, over the whole file."""
+
+    @property
+    def is_signed(self) -> bool:
+        return self.signing_certificate is not None
+
+
+class CertificateHash(Struct, frozen=True):
+    """Which certificate, in the words of OCSP (RFC 6960): hashes of its issuer in hex, serial number in hex."""
+
+    algorithm: HashAlgorithm
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
+
+
+class CertificateVerdict(StrEnum):
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    """The certificate is not as it should be, or there is no room for it."""
+    FAILED = "Failed"
+    """It could be done in principle, but not here and now."""
+    NOT_FOUND = "NotFound"
+
+
+class CertificateAnswer(Struct, frozen=True):
+    verdict: CertificateVerdict
+    reason: str = ""
+
+
+class InstalledCertificates(Struct, frozen=True):
+    hashes: tuple[CertificateHash, ...]
+
+
+class InstallCertificate(Struct, frozen=True):
+    """Trust this certificate of an authority from now on. PEM. Security white paper M05, 2.0.1 M05."""
+
+    use: CertificateUse
+    certificate: str
+
+
+class DeleteCertificate(Struct, frozen=True):
+    """Security white paper M04, 2.0.1 M04."""
+
+    certificate: CertificateHash
+    uses: tuple[CertificateUse, ...] = tuple(CertificateUse)
+    """Only one that is installed for one of these."""
+
+
+class ListCertificates(Struct, frozen=True):
+    """Security white paper M03, 2.0.1 M03. Answered with `InstalledCertificates`."""
+
+    use: CertificateUse
+
+
+class RequestOwnCertificate(Struct, frozen=True):
+    """Make a new key pair and ask the CSMS to have it signed. Security white paper A02, 2.0.1 A02."""
+
+
+class TakeOwnCertificate(Struct, frozen=True):
+    """The signed certificate of the station, PEM, with the authorities between it and the root behind it."""
+
+    chain: str
+
+
+CertificateRequest: TypeAlias = (
+    InstallCertificate | DeleteCertificate | ListCertificates | RequestOwnCertificate | TakeOwnCertificate
+)
+CertificateResult: TypeAlias = CertificateAnswer | InstalledCertificates
+
+
+class ShowTokenPrice(Struct, frozen=True):
+    """What charging costs this driver, in words; shown where the token is or will be used."""
+
+    id_token: IdToken
+    texts: tuple[Text, ...]
+
+
+class ShowCost(Struct, frozen=True):
+    """What a transaction costs so far, or in the end. `reference`: what the CSMS calls it; it may be over already."""
+
+    reference: str
+    cost: CostShown
+    trigger: MeterTrigger | None = None
+    """Replaces the one before, also by None."""
+
+
+class ListVerdict(StrEnum):
+    ACCEPTED = "Accepted"
+    FAILED = "Failed"
+    VERSION_MISMATCH = "VersionMismatch"
+    SWITCHED_OFF = "SwitchedOff"
+
+
+class ListAnswer(Struct, frozen=True):
+    verdict: ListVerdict
+    reason: str = ""
+
+
+class ListEntry(Struct, frozen=True):
+    id_token: IdToken
+    known: IdTokenInfo | None
+    """None: taken out of the list; in differential updates only."""
+
+
+class UpdateLocalList(Struct, frozen=True):
+    """Replace the local authorization list, or change entries of it; all or nothing. OCPP 1.6 5.15, 2.0.1 D01."""
+
+    version: int
+    is_full: bool
+    entries: tuple[ListEntry, ...]
+
+
+class ReserveVerdict(StrEnum):
+    ACCEPTED = "Accepted"
+    FAULTED = "Faulted"
+    OCCUPIED = "Occupied"
+    REJECTED = "Rejected"
+    UNAVAILABLE = "Unavailable"
+
+
+class ReserveAnswer(Struct, frozen=True):
+    verdict: ReserveVerdict
+    reason: str = ""
+
+
+class Reserve(Struct, frozen=True):
+    """Keep an EVSE for a driver; replaces the reservation of the same id. OCPP 1.6 5.13, 2.0.1 H01."""
+
+    reservation: Reservation
+
+
+class CancelReservation(Struct, frozen=True):
+    """OCPP 1.6 5.1, 2.0.1 H02."""
+
+    reservation_id: int
+
+
+class InstallProfile(Struct, frozen=True):
+    """evse_id 0: the whole station; connector_id 0: the EVSE with all its connectors. OCPP 1.6 5.16, 2.0.1 K01."""
+
+    evse_id: EvseId
+    connector_id: ConnectorId
+    profile: ChargingProfile
+
+
+class ClearProfiles(Struct, frozen=True):
+    """Unknown: none is installed that `selection` means. OCPP 1.6 5.5, 2.0.1 K10."""
+
+    selection: Selection
+
+
+class ComposeSchedule(Struct, frozen=True):
+    """What is to be expected from now on for `duration_s`; unit None: the station chooses. OCPP 1.6 5.7, 2.0.1 K08."""
+
+    evse_id: EvseId
+    connector_id: ConnectorId
+    duration_s: int
+    unit: RateUnit | None = None
+
+
+class CompositePeriod(Struct, frozen=True):
+    start_s: int
+    """After `CompositeSchedule.starts_at`; the first one is 0."""
+    limit: float
+    phases: int
+
+
+class CompositeSchedule(Struct, frozen=True):
+    """`Answer` stands in for it when it cannot be told."""
+
+    evse_id: EvseId
+    starts_at: datetime
+    duration_s: int
+    unit: RateUnit
+    periods: tuple[CompositePeriod, ...]
+
+
 Request: TypeAlias = (
     RequestStart
     | RequestStop
     | UnlockConnector
     | ChangeAvailability
     | ResetStation
+    | PreparePowerLoss
     | ChangeSetting
     | ClearCache
     | SampleMeters
     | PresentToken
     | TransferData
+    | ShowTokenPrice
+    | ShowCost
+    | CertificateRequest
+    | UpdateFirmware
+    | UploadLog
+    | UpdateLocalList
+    | Reserve
+    | CancelReservation
+    | InstallProfile
+    | ClearProfiles
+    | ComposeSchedule
 )
-Result: TypeAlias = Answer | UnlockVerdict | tuple[MeterSampled, ...] | TransferResult | None
+Result: TypeAlias = (
+    Answer
+    | UnlockVerdict
+    | tuple[MeterSampled, ...]
+    | TransferResult
+    | UpdateAnswer
+    | UploadAnswer
+    | ListAnswer
+    | ReserveAnswer
+    | CertificateResult
+    | CompositeSchedule
+    | None
+)

@@ -171,7 +171,9 @@ def _authorize(session: Session, event: events.TokenVerified, policy: Policy) ->
         group=event.group,
         trigger=event.trigger,
         remote_start_id=event.remote_start_id,
-        connector_id=event.connector_id or session.connector_id,
+        reservation=event.reservation,
+        connector_id=session.connector_id if session.plugged else event.connector_id or session.connector_id,
+        asked_connector=event.connector_id,
         finished=False,
         remark="",
     )
@@ -229,6 +231,7 @@ def _opened(session: Session, _event: events.TransactionOpened, policy: Policy) 
         stage=SessionState.CHARGING if session.stage is SessionState.AUTHORIZED else session.stage,
         phase=Phase.OPEN,
         charging_state=ChargingState.EV_CONNECTED,
+        reservation=None,
         pending_stop=None,
     )
     if session.pending_stop is not None:
@@ -358,6 +361,11 @@ def _timer_expired(session: Session, event: events.TimerExpired, policy: Policy)
         case Timer.CONNECTION:
             waits = session.stage is SessionState.AUTHORIZED and session.phase is Phase.NONE
             return (_rest(session) if waits else session), ()
+        case Timer.IDENTIFICATION:
+            is_forgotten = session.stage is SessionState.PLUGGED
+            return (
+                replace(session, stage=SessionState.FINISHING, finished=True) if is_forgotten else session
+            ), ()
         case Timer.SETTLE:
             return replace(session, settled=True), ()
         case Timer.BOARD_LOST:
@@ -459,9 +467,19 @@ def _settle(before: Session, session: Session, actions: tuple[Action, ...], poli
         last.append(UpdateTransaction(TriggerReason.CHARGING_STATE_CHANGED, state))
     settled = session.settled or state is ChargingState.CHARGING
     session = replace(session, charging_state=state, settled=settled)
+    if policy.forgets_plugged and policy.connection_timeout_s > 0:
+        last += _watch_identification(before, session, policy)
     if _visible(before) != _visible(session):
         last.append(Announce(session.remark))
     return session, (*first, *actions, *last, *opening)
+
+
+def _watch_identification(before: Session, session: Session, policy: Policy) -> tuple[Action, ...]:
+    was_open, is_open = (each.stage is SessionState.PLUGGED for each in (before, session))
+    if was_open == is_open:
+        return ()
+    timer = Timer.IDENTIFICATION
+    return (StartTimer(timer, policy.connection_timeout_s) if is_open else StopTimer(timer),)
 
 
 def _open_if_due(session: Session, policy: Policy) -> Change:
@@ -472,13 +490,18 @@ def _open_if_due(session: Session, policy: Policy) -> Change:
         or bool(session.stopping_faults)
         or not session.operative
         or (session.plugged and session.locked is False)
+        or (session.plugged and not session.is_asked_connector)
     )
     if is_blocked:
         return session, ()
     if not any(all(session.has(need) for need in POINT_NEEDS[point]) for point in policy.start_points):
         return session, ()
     opening = OpenTransaction(
-        session.id_token, session.connector_id, session.trigger, session.remote_start_id
+        session.id_token,
+        session.connector_id,
+        session.trigger,
+        session.remote_start_id,
+        session.reservation,
     )
     return replace(session, phase=Phase.OPENING), (StopTimer(Timer.CONNECTION), opening)
 

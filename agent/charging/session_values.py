@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from agent.charging.ids import ChargingState, ConnectorId, IdToken, StopReason, TriggerReason
+from agent.charging.ids import ChargingState, ConnectorId, IdToken, Reservation, StopReason, TriggerReason
 from agent.charging.snapshot import SessionState
 
 LEAST_OFFER_A = 6.0
@@ -51,6 +51,8 @@ class Policy:
     max_energy_on_invalid_id_wh: int = 0
     start_points: tuple[str, ...] = ("PowerPathClosed",)
     stop_points: tuple[str, ...] = ("PowerPathClosed",)
+    forgets_plugged: bool = False
+    """A cable for which nobody identifies within the timeout is not what the next token means (R16-065)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,10 @@ class Session:
     group: IdToken | None = None
     trigger: TriggerReason = TriggerReason.AUTHORIZED
     remote_start_id: int | None = None
+    asked_connector: ConnectorId | None = None
+    """The only connector that a remote start is for; None: whichever gets the cable."""
+    reservation: Reservation | None = None
+    """Claimed by the driver; over when the transaction begins, and given back when none does."""
     checking: IdToken | None = None
     """A token on its way to the CSMS and back; a second one waits for nothing."""
     # how it goes
@@ -108,13 +114,23 @@ class Session:
         return self.permitted and self.limit_a >= LEAST_OFFER_A
 
     @property
+    def is_asked_connector(self) -> bool:
+        """The cable is where a remote start wants it."""
+        return self.asked_connector in (None, self.connector_id)
+
+    @property
     def has_transaction(self) -> bool:
         return self.phase is not Phase.NONE
 
     @property
     def holds_lock(self) -> bool:
         """From the moment both driver and cable are there, until both may part."""
-        waits = self.stage is SessionState.AUTHORIZED and self.plugged and not self.stopping_faults
+        waits = (
+            self.stage is SessionState.AUTHORIZED
+            and self.plugged
+            and self.is_asked_connector
+            and not self.stopping_faults
+        )
         return self.lock_held or waits or self.phase in (Phase.OPENING, Phase.OPEN)
 
     def has(self, condition: Condition) -> bool:

@@ -6,7 +6,7 @@ CSMS sets by other messages, with `change`. OCPP 1.6 5.3 and 5.8 (R16-199 to R16
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from agent.charging.ports import SettingStore
 from agent.charging.requests import Answer, Verdict
@@ -18,6 +18,8 @@ __all__ = ["SETTINGS", "Kind", "Mutability", "Setting", "Settings", "by_name_in_
 _BY_KEY16 = {row.key16.lower(): row for row in SETTINGS.values() if row.key16 is not None}
 _BY_PATH2 = {row.path2.lower(): row for row in SETTINGS.values() if row.path2 is not None}
 
+_FORMER = " before"
+"""Ending of the rows that hold the value before a change on trial: "=" and the value, or nothing."""
 _INITIALIZED = "settings_initialized"
 """Row in the store that says: the configuration file has had its say."""
 
@@ -115,12 +117,15 @@ class Settings:
 
     def __init__(self, values: Mapping[str, str], store: SettingStore) -> None:
         """`values` come from the store; names of former versions in it are ignored."""
-        self._values = {name: row.default for name, row in SETTINGS.items()}
-        self._values.update({name: value for name, value in values.items() if name in SETTINGS})
+        self._rows = dict(SETTINGS)
+        self._by_key16 = dict(_BY_KEY16)
+        self._stored = dict(values)
+        self._values = {name: values.get(name, row.default) for name, row in SETTINGS.items()}
         self._store = store
         self._fixed: dict[str, str] = {}
         self._absent: set[str] = set()
         self._guards: dict[str, Guard] = {}
+        self._on_trial: set[str] = set()
         self._listeners: list[Listener] = []
 
     @classmethod
@@ -137,11 +142,18 @@ class Settings:
             stored = {**stored, **values}
         return cls(stored, store)
 
+    def add(self, row: Setting) -> None:
+        """A setting that only this station has: a key for each connector or each language. Its stored value holds."""
+        self._rows[row.name] = row
+        self._values[row.name] = self._stored.get(row.name, row.default)
+        if row.key16 is not None:
+            self._by_key16[row.key16.lower()] = row
+
     # --- reading ---------------------------------------------------------------------------------------
 
     def raw(self, name: str) -> str | None:
         """The text as stored; None when this station does not have the setting."""
-        if name not in SETTINGS or name in self._absent:
+        if name not in self._rows or name in self._absent:
             return None
         return self._fixed.get(name, self._values[name])
 
@@ -163,18 +175,22 @@ class Settings:
         return tuple(text.split(",")) if text else ()
 
     def _text(self, name: str, kind: Kind | None) -> str:
-        row = SETTINGS[name]
+        row = self._rows[name]
         if kind is not None and row.kind is not kind:
             raise TypeError(f"{name} is {row.kind}, not {kind}")
         return self._fixed.get(name, self._values[name])
 
+    def rows(self) -> Iterable[Setting]:
+        """What this station has, in the order of the table, its own ones last."""
+        return [row for row in self._rows.values() if self.has(row.name)]
+
     def mutability(self, name: str) -> Mutability:
         """As in the table, unless the hardware leaves no choice."""
-        return Mutability.READ_ONLY if name in self._fixed else SETTINGS[name].mutability
+        return Mutability.READ_ONLY if name in self._fixed else self._rows[name].mutability
 
     def by_key16(self, key: str) -> Setting | None:
         """The setting that a 1.6 key means, in any case (R16-201); None when this station does not have it."""
-        row = _BY_KEY16.get(key.lower())
+        row = self._by_key16.get(key.lower())
         return row if row is not None and self.has(row.name) else None
 
     def by_variable(self, component: str, variable: str, instance: str | None = None) -> Setting | None:
@@ -202,7 +218,7 @@ class Settings:
         """Check, commit, then tell. Accepted: on disk and in force. RebootRequired: on disk, in force later."""
         if not self.has(name):
             return Answer(Verdict.UNKNOWN, "no such setting")
-        row = SETTINGS[name]
+        row = self._rows[name]
         if self.mutability(name) is Mutability.READ_ONLY:
             return Answer(Verdict.REJECTED, "read-only")
         try:
@@ -212,14 +228,52 @@ class Settings:
         if refusal := self._refusal(row, wanted):
             return Answer(Verdict.REJECTED, refusal)
         if wanted != self._values[name]:
+            saved = {name: wanted}
+            if name in self._on_trial and self.former(name) is None:
+                saved[name + _FORMER] = "=" + self._values[name]
             try:
-                await self._store.save({name: wanted})
+                await self._store.save(saved)
             except StoreError as error:
                 return Answer(Verdict.REJECTED, f"not stored: {error}")
-            self._values[name] = wanted
-            for listener in tuple(self._listeners):
-                listener(name, wanted)
+            self._put_in_force(name, saved)
         return Answer(Verdict.REBOOT_REQUIRED if row.needs_reboot else Verdict.ACCEPTED)
+
+    async def note(self, name: str, value: str) -> None:
+        """What the station itself has to remember in a setting that nobody else may write. Raises StoreError."""
+        await self._store.save({name: parse(SETTINGS[name], value)})
+        self._values[name] = value
+
+    def _put_in_force(self, name: str, saved: Mapping[str, str]) -> None:
+        self._stored.update(saved)
+        self._values[name] = saved[name]
+        for listener in tuple(self._listeners):
+            listener(name, saved[name])
+
+    # --- changes on trial ------------------------------------------------------------------------------
+
+    def try_out(self, *names: str) -> None:
+        """From now on changes of these settings are on trial until `settle`, also over a restart."""
+        self._on_trial.update(names)
+
+    def former(self, name: str) -> str | None:
+        """The value before the changes that are on trial; None: there are none."""
+        kept = self._stored.get(name + _FORMER, "")
+        return kept[1:] if kept else None
+
+    async def settle(self, *names: str) -> None:
+        """The changes hold: their former values are forgotten, in one commit. Raises StoreError."""
+        kept = {name + _FORMER: "" for name in names if self.former(name) is not None}
+        if kept:
+            await self._store.save(kept)
+            self._stored.update(kept)
+
+    async def undo(self, *names: str) -> None:
+        """Back to the former values, in one commit, whatever may be said against such a change. Raises StoreError."""
+        former = {name: value for name in names if (value := self.former(name)) is not None}
+        if former:
+            await self._store.save({**former, **{name + _FORMER: "" for name in former}})
+            for name, value in former.items():
+                self._put_in_force(name, {name: value, name + _FORMER: ""})
 
     def _refusal(self, row: Setting, wanted: str) -> str | None:
         if row.name == "security_profile" and int(wanted) <= self.integer("security_profile"):

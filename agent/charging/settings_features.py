@@ -4,7 +4,7 @@ One group per room. Read with the rows of `settings_table.py`, which merges them
 OCPP 1.6 9.2 to 9.4, errata 3.83 to 3.88; security white paper chapter 7.
 """
 
-from agent.charging.setting import Kind, Mutability, Setting, flag, integer
+from agent.charging.setting import DAY_S, YEAR_S, Kind, Mutability, Setting, flag, integer
 
 _RO = Mutability.READ_ONLY
 
@@ -64,6 +64,17 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         doc="Units that a charging schedule may be given in: Current = A per phase, Power = W in all.",
     ),
     integer(
+        "supply_voltage_v",
+        230,
+        "SupplyVoltage",
+        None,
+        "Nominal voltage of the grid between phase and neutral: turns limits in watt into ampere and back. Measured"
+        " voltages do not count there (OCPP 1.6 7.12).",
+        unit="V",
+        least=100,
+        most=400,
+    ),
+    integer(
         "schedule_max_periods",
         500,
         "ChargingScheduleMaxPeriods",
@@ -102,6 +113,146 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         variable="FileTransferProtocols",
         doc="Protocols by which firmware is fetched and diagnostics are delivered.",
     ),
+    # --- prices and costs ------------------------------------------------------------------------------
+    flag(
+        "price_display",
+        False,
+        "CustomDisplayCostAndPrice",
+        "CustomizationCtrlr.CustomImplementationEnabled.org.openchargealliance.costmsg",
+        "Show what the CSMS says of prices and costs (OCA application note on California pricing). Without it the"
+        " other settings of this group do not exist.",
+        mutability=_RO,
+    ),
+    Setting(
+        name="default_price",
+        kind=Kind.TEXT,
+        default="",
+        most=500,
+        key16="DefaultPrice",
+        doc="Price for drivers without a price of their own: a JSON object with priceText, priceTextOffline and"
+        " chargingPrice.",
+    ),
+    integer(
+        "cost_decimals",
+        3,
+        "NumberOfDecimalsForCostValues",
+        "TariffCostCtrlr.NumberOfDecimalsForCostValues",
+        "Decimal places of the costs that are shown.",
+        most=6,
+    ),
+    flag(
+        "idle_fee_after_stop",
+        False,
+        "CustomIdleFeeAfterStop",
+        None,
+        "After a transaction waiting may still cost: tell the CSMS when the cable is unplugged (ConnectorUnplugged).",
+        mutability=_RO,
+    ),
+    flag(
+        "multi_language",
+        False,
+        "CustomMultiLanguageMessages",
+        "CustomizationCtrlr.CustomImplementationEnabled.org.openchargealliance.multilanguage",
+        "Texts may come in several languages.",
+        mutability=_RO,
+    ),
+    Setting(
+        name="display_language",
+        kind=Kind.TEXT,
+        default="en",
+        most=35,
+        key16="Language",
+        component="DisplayMessageCtrlr",
+        variable="Language",
+        doc="The station's own language, one of SupportedLanguages.",
+    ),
+    Setting(
+        name="display_languages",
+        kind=Kind.LIST,
+        default="en",
+        max_items=40,
+        mutability=_RO,
+        key16="SupportedLanguages",
+        doc="Languages that texts may come in, as RFC 5646 tags. For each there is a key DefaultPriceText,<tag>.",
+    ),
+    Setting(
+        name="time_offset",
+        kind=Kind.TEXT,
+        default="+00:00",
+        most=6,
+        key16="TimeOffset",
+        component="ClockCtrlr",
+        variable="TimeOffset",
+        doc="Local time minus UTC, for what is shown.",
+    ),
+    Setting(
+        name="next_time_offset",
+        kind=Kind.TEXT,
+        default="",
+        most=6,
+        key16="TimeOffsetNextTransition",
+        component="ClockCtrlr",
+        variable="TimeOffset",
+        instance="NextTransition",
+        doc="The offset that holds from NextTimeOffsetTransitionDateTime on, for summer and winter time.",
+    ),
+    Setting(
+        name="next_time_offset_at",
+        kind=Kind.TEXT,
+        default="",
+        most=35,
+        key16="NextTimeOffsetTransitionDateTime",
+        component="ClockCtrlr",
+        variable="NextTimeOffsetTransitionDateTime",
+        doc="When the next offset begins, ISO 8601 with its zone.",
+    ),
+    # --- signed meter values ---------------------------------------------------------------------------
+    flag(
+        "sign_sampled",
+        True,
+        "SampledDataSignReadings",
+        "SampledDataCtrlr.SignReadings",
+        "The first and the last reading of a transaction are signed, for the measurands of StopTxnSampledData that"
+        " the meter can sign. The settings of this group exist only where a meter signs.",
+    ),
+    flag(
+        "sign_sampled_started",
+        False,
+        "SampledDataSignStartedReadings",
+        "SampledDataCtrlr.SignStartedReadings",
+        "The readings of StartTxnSampledData are signed, too.",
+    ),
+    flag(
+        "sign_sampled_updated",
+        False,
+        "SampledDataSignUpdatedReadings",
+        "SampledDataCtrlr.SignUpdatedReadings",
+        "The periodic readings are signed, too.",
+    ),
+    flag(
+        "sign_aligned",
+        False,
+        "AlignedDataSignReadings",
+        "AlignedDataCtrlr.SignReadings",
+        "The first and the last reading are signed for the measurands of StopTxnAlignedData.",
+    ),
+    flag(
+        "sign_aligned_updated",
+        False,
+        "AlignedDataSignUpdatedReadings",
+        "AlignedDataCtrlr.SignUpdatedReadings",
+        "The clock-aligned readings are signed, too.",
+    ),
+    Setting(
+        name="public_key_with_signed",
+        kind=Kind.TEXT,
+        default="OncePerTransaction",
+        choices=("Never", "OncePerTransaction", "EveryMeterValue"),
+        key16="PublicKeyWithSignedMeterValue",
+        component="OCPPCommCtrlr",
+        variable="PublicKeyWithSignedMeterValue",
+        doc="When the meter's public key is sent with a signed value. It is always readable as MeterPublicKey<n>.",
+    ),
     # --- security --------------------------------------------------------------------------------------
     flag(
         "additional_root_check",
@@ -138,5 +289,31 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         component="SecurityCtrlr",
         variable="OrganizationName",
         doc="The operator's organization: O in the certificates that the station asks for.",
+    ),
+    Setting(
+        name="certificate_key_type",
+        kind=Kind.TEXT,
+        default="ECDSA-P256",
+        choices=("ECDSA-P256", "ECDSA-P384", "RSA-2048", "RSA-3072", "RSA-4096"),
+        key16="CertificateKeyType",
+        doc="Kind of key that the station makes for the certificates that it asks for.",
+    ),
+    integer(
+        "certificate_repeat_wait_s",
+        DAY_S,
+        "CertificateSigningRepeatWait",
+        "SecurityCtrlr.CertSigningWaitMinimum",
+        "When a renewal that the station began itself brought no certificate, it asks again after this time. 0 ="
+        " never; what the CSMS asked for is never repeated.",
+        unit="s",
+        most=YEAR_S,
+    ),
+    flag(
+        "push_security_events",
+        True,
+        "SecurityEventPush",
+        None,
+        "Tell the CSMS of security events; off for one that does not know the message. The security log has them in"
+        " any case.",
     ),
 )

@@ -79,6 +79,28 @@ _ROWS: tuple[Setting, ...] = (
         "Online, a token known as valid starts a transaction without asking the CSMS first.",
     ),
     # --- transactions ----------------------------------------------------------------------------------
+    flag(
+        "tx_before_accepted",
+        True,
+        "TxBeforeAccepted",
+        "TxCtrlr.TxBeforeAcceptedEnabled",
+        "After a start transactions may begin before the CSMS has accepted the station again; those are sent later.",
+    ),
+    flag(
+        "tx_never_accepted",
+        False,
+        "TxNeverAccepted",
+        None,
+        "Transactions may begin although no CSMS has ever accepted the station; they may never be delivered.",
+    ),
+    flag(
+        "accepted_once",
+        False,
+        "AcceptedOnce",
+        None,
+        "Set by the station when a CSMS accepts it for the first time.",
+        mutability=_RO,
+    ),
     integer(
         "connection_timeout_s",
         60,
@@ -195,6 +217,14 @@ _ROWS: tuple[Setting, ...] = (
         "TxUpdatedMeasurands",
         DEFAULT_ENTRY,
         "What the readings during a transaction and the triggered ones hold. Empty = Energy.Active.Import.Register.",
+    ),
+    measurands(
+        "start_measurands",
+        "StartTxnSampledData",
+        "SampledDataCtrlr",
+        "TxStartedMeasurands",
+        "",
+        "What a reading right at the start of a transaction holds, beside its meterStart. Empty = no such reading.",
     ),
     max_length("sampled_measurands", "MeterValuesSampledDataMaxLength", LIST_LIMIT),
     measurands(
@@ -339,6 +369,14 @@ _ROWS: tuple[Setting, ...] = (
         most=DAY_S,
     ),
     flag(
+        "boot_notification_on_reconnect",
+        False,
+        "BootNotificationOnReconnect",
+        None,
+        "Send BootNotification after every connection. Otherwise after a mere reconnect only if what it says has"
+        " changed, as OCPP-J demands.",
+    ),
+    flag(
         "trigger_boot_notification_when_accepted",
         True,
         "TriggerBootNotificationWhenAccepted",
@@ -391,9 +429,9 @@ _ROWS: tuple[Setting, ...] = (
         0,
         "SecurityProfile",
         "SecurityCtrlr.SecurityProfile",
-        "Security profile of the connection: 0 none, 1 password, 2 TLS and password. It can only be raised, and"
-        " only with a password set.",
-        most=2,
+        "Security profile of the connection: 0 none, 1 password, 2 TLS and password, 3 TLS and a certificate of the"
+        " station. It can only be raised, and only when what it needs is there (docs/security.md).",
+        most=3,
     ),
 )
 SETTINGS: Mapping[str, Setting] = {row.name: row for row in (*_ROWS, *FEATURE_ROWS)}

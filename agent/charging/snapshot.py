@@ -10,7 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from agent.charging.facts import FirmwareStatusChanged, LogUploadChanged
-from agent.charging.ids import ChargingState, ConnectorId, EvseId, IdToken, TransactionId
+from agent.charging.ids import ChargingState, ConnectorId, EvseId, IdToken, Reservation, TransactionId
+from agent.charging.tariff import CostShown
 from hal.ports import EvseState, MeterReading
 
 
@@ -55,6 +56,26 @@ class ActiveFault:
     stops_charging: bool = True
 
 
+class LimitSource(StrEnum):
+    """What sets the limit that is in force."""
+
+    HARDWARE = "hardware"
+    CABLE = "cable"
+    SETTING = "setting"
+    STATION_MAX = "ChargingStationMaxProfile"
+    TX_DEFAULT = "TxDefaultProfile"
+    TX = "TxProfile"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitInForce:
+    """The most that an EVSE may offer now, in A per phase, and what says so; below 6 A it pauses."""
+
+    current_a: float
+    source: LimitSource
+    profile_id: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class EvseSnapshot:
     evse_id: EvseId
@@ -76,6 +97,15 @@ class EvseSnapshot:
     reading: MeterReading | None
     """The last reading, for display only: nothing that needs a current value may use it."""
     remark: str = ""
+    is_known: bool = True
+    """False from the start until the board has spoken: nobody knows yet whether a cable is in."""
+    cost: CostShown | None = None
+    """What the driver is told of prices; None: nothing, or the station shows none."""
+    limit: LimitInForce | None = None
+    """None: not known (a picture made without a station)."""
+
+    reserved_connectors: frozenset[ConnectorId] = frozenset()
+    """Kept for somebody who has not identified yet."""
 
     @property
     def is_faulted(self) -> bool:
@@ -95,3 +125,7 @@ class StationSnapshot:
     """The last step of a firmware update; None: there was none since the start."""
     log_upload: LogUploadChanged | None = None
     """The last step of an upload; None: there was none since the start."""
+    reservations: tuple[Reservation, ...] = ()
+    """Those that have not ended, in the order in which they were made."""
+    local_list_version: int | None = 0
+    """0: the local authorization list is empty; None: it is switched off."""

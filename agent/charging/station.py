@@ -9,12 +9,20 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from agent.charging import events
+from agent.charging import events, signing
 from agent.charging.availability import STATION
 from agent.charging.core import StationCore
+from agent.charging.cost_display import CostDisplay
 from agent.charging.evse_runner import EvseRunner
 from agent.charging.execution import Execution
-from agent.charging.facts import DurableFact, Fact, SettingChanged, StationBooted
+from agent.charging.facts import (
+    DurableFact,
+    Fact,
+    FirmwareStatusChanged,
+    SecurityEventRaised,
+    SettingChanged,
+    StationBooted,
+)
 from agent.charging.identification import Identification
 from agent.charging.ids import (
     AuthorizationStatus,
@@ -25,6 +33,8 @@ from agent.charging.ids import (
     ResetKind,
     TransactionId,
 )
+from agent.charging.limiting import Limiting
+from agent.charging.listing import Listing
 from agent.charging.measurands import is_supported
 from agent.charging.metering import READ_TIMEOUT_S
 from agent.charging.ports import (
@@ -32,20 +42,30 @@ from agent.charging.ports import (
     Authorizer,
     AvailabilityStore,
     Clock,
+    Credentials,
+    FirmwareUpdates,
     Journal,
+    LocalListStore,
+    LogUploads,
     OpenTransaction,
+    ProfileStore,
+    ReservationStore,
     TokenStore,
     VendorCommands,
 )
 from agent.charging.requests import Request, Result
+from agent.charging.reserving import Reserving
 from agent.charging.sampling import Sampling
-from agent.charging.settings import SETTINGS, Mutability, Settings
+from agent.charging.security import SecurityEvents
+from agent.charging.settings import Mutability, Settings
 from agent.charging.snapshot import EvseSnapshot, StationSnapshot
+from agent.errors import StoreError
 from hal.ports import Hardware, MeterReading
 
 log = logging.getLogger(__name__)
 
 MEASURAND_LISTS = (
+    "start_measurands",
     "sampled_measurands",
     "aligned_measurands",
     "stop_sampled_measurands",
@@ -62,12 +82,15 @@ class Station:
         journal: Journal,
         availability: AvailabilityStore,
         tokens: TokenStore,
+        profiles: ProfileStore,
         authorizer: Authorizer,
         vendor: VendorCommands | None,
         clock: Clock,
         on_reset: Callable[[ResetKind], None],
         boot_reason: BootReason,
         audit: AuditLog,
+        local_list: LocalListStore,
+        reservations: ReservationStore,
     ) -> None:
         """`on_reset` is called once transactions are stopped; OSError or RuntimeError from it means: not possible."""
         self.settings = settings
@@ -89,9 +112,14 @@ class Station:
             evse_id: EvseRunner(self._core, evse_id, ports)
             for evse_id, ports in sorted(hardware.evses.items())
         }
+        self._core.reserving = Reserving(self._core, reservations)
+        self._core.listing = Listing(self._core, local_list)
         self._core.identification = Identification(self._core)
         self._core.sampling = Sampling(self._core)
+        self._core.limiting = Limiting(self._core, profiles)
         self._execution = Execution(self._core)
+        self._security_events = SecurityEvents()
+        self._core.costs = CostDisplay(self._core, self._execution)
         self._fit_settings()
         settings.subscribe(self._on_setting)
 
@@ -103,6 +131,33 @@ class Station:
     def authorizer(self, authorizer: Authorizer) -> None:
         self._core.authorizer = authorizer
 
+    @property
+    def firmware_updates(self) -> FirmwareUpdates | None:
+        """None: this station takes no firmware."""
+        return self._core.firmware_updates
+
+    @firmware_updates.setter
+    def firmware_updates(self, updates: FirmwareUpdates | None) -> None:
+        self._core.firmware_updates = updates
+
+    @property
+    def log_uploads(self) -> LogUploads | None:
+        """None: this station uploads nothing."""
+        return self._core.log_uploads
+
+    @log_uploads.setter
+    def log_uploads(self, uploads: LogUploads | None) -> None:
+        self._core.log_uploads = uploads
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """None: this station keeps no certificates."""
+        return self._core.credentials
+
+    @credentials.setter
+    def credentials(self, credentials: Credentials | None) -> None:
+        self._core.credentials = credentials
+
     # --- life ------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
@@ -110,7 +165,10 @@ class Station:
         core = self._core
         core.wanted = dict(await core.availability.load())
         core.in_force = dict(core.wanted)
+        await core.listing.load()
+        await core.reserving.load()
         for found in await core.journal.open_transactions():
+            core.clock.not_before(found.last_register_at)
             runner = core.runners.get(found.started.evse_id)
             if runner is not None and self.settings.flag("resume_after_power_loss"):
                 self._resume(runner, found)
@@ -118,6 +176,7 @@ class Station:
                 books = (runner or next(iter(core.runners.values()))).books
                 await books.close_found(found)
                 log.warning("transaction %s ended with the power", found.started.transaction_id)
+        await core.limiting.load()
 
     def _resume(self, runner: EvseRunner, found: OpenTransaction) -> None:
         started = found.started
@@ -132,13 +191,19 @@ class Station:
             for runner in core.runners.values():
                 core.supervisor.start(f"EVSE {runner.evse_id}", runner.work)
                 runner.begin()
+            core.limiting.begin()
             core.identification.begin()
+            core.reserving.begin()
             core.sampling.start()
+            core.costs.begin()
             core.publish(StationBooted(self._booted_at, self._boot_reason))
             await asyncio.get_running_loop().create_future()
         finally:
             core.identification.end()
+            core.reserving.end()
             core.sampling.stop()
+            core.limiting.end()
+            core.costs.end()
             for runner in core.runners.values():
                 runner.shut()
                 runner.end()
@@ -170,6 +235,7 @@ class Station:
         if all(ports.indicator is None for ports in hardware.evses.values()):
             settings.drop("blink_repeat")
             settings.drop("light_intensity_percent")
+        signing.fit_settings(settings, hardware)
         for name in MEASURAND_LISTS:
             settings.guard(name, self._judge_measurands)
         settings.guard("connector_phase_rotation", self._judge_rotation)
@@ -204,7 +270,7 @@ class Station:
                 runner.refresh_limit()
             elif name == "stop_on_meter_failure":
                 runner.refresh_faults()
-        is_secret = SETTINGS[name].mutability is Mutability.WRITE_ONLY
+        is_secret = self.settings.mutability(name) is Mutability.WRITE_ONLY
         core.publish(SettingChanged(name, "" if is_secret else value, core.clock.now()))
 
     # --- pictures and facts ----------------------------------------------------------------------------
@@ -221,6 +287,8 @@ class Station:
             is_resetting=core.is_resetting,
             firmware=core.firmware,
             log_upload=core.log_upload,
+            reservations=core.reserving.held,
+            local_list_version=core.listing.version,
         )
 
     def evse_snapshot(self, evse_id: EvseId) -> EvseSnapshot:
@@ -236,9 +304,39 @@ class Station:
     async def report(self, fact: DurableFact) -> None:
         """Something happened beside charging (update, upload, security event): on disk, then told to everyone.
 
-        Raises StoreError; nobody heard of it then."""
-        await self._core.record(fact)
+        A security event that only repeats another one is dropped. Raises StoreError; nobody heard of it then."""
+        admitted = self.admitted(fact)
+        if admitted is not None:
+            await self._core.record(admitted)
+            self._core.publish(admitted)
+
+    def admitted(self, fact: DurableFact) -> DurableFact | None:
+        """The fact as it goes on record; None: a security event that only repeats another one."""
+        if not isinstance(fact, SecurityEventRaised):
+            return fact
+        may_push = self.settings.flag("push_security_events")
+        return self._security_events.admit(fact, self._core.clock.time(), may_push=may_push)
+
+    def announce(self, fact: DurableFact) -> None:
+        """Tell everyone of a fact that its owner has put on disk himself, together with something else."""
         self._core.publish(fact)
+
+    # --- firmware updates ------------------------------------------------------------------------------
+
+    def recall_firmware(self, last: FirmwareStatusChanged | None, *, is_updating: bool) -> None:
+        """Before `run`: the last status before the restart, of which nobody is told again, and whether it still holds
+        the station."""
+        self._core.firmware = last
+        self._core.is_updating = is_updating
+
+    def set_updating(self, is_updating: bool) -> None:
+        """While True nothing new starts and free connectors are out of service; what runs goes on."""
+        self._core.set_updating(is_updating)
+
+    async def wait_until_idle(self) -> None:
+        """Until no transaction runs. One can start meanwhile unless `set_updating(True)` forbids it."""
+        for runner in self._core.runners.values():
+            await runner.wait_until_closed(None)
 
     # --- requests and answers --------------------------------------------------------------------------
 
@@ -251,8 +349,26 @@ class Station:
     def on_online(self, is_online: bool) -> None:
         """The link to the CSMS is up and accepted, or no longer. Its time may have come with it."""
         self._core.is_online = is_online
-        if is_online:
-            self._core.sampling.arm_grid()
+        if self._core.firmware_updates is not None:
+            self._core.firmware_updates.on_online(is_online)
+        if not is_online:
+            return
+        self.on_clock_set()
+        self._core.reserving.on_online()
+        self._core.was_accepted = True
+        if not self.settings.flag("accepted_once"):
+            self._core.start_task("first acceptance", self._keep_acceptance)
+
+    def on_clock_set(self) -> None:
+        """The wall clock was moved: whatever waits for a time of day looks at it again."""
+        self._core.sampling.arm_grid()
+        self._core.limiting.refresh()
+
+    async def _keep_acceptance(self) -> None:
+        try:
+            await self.settings.note("accepted_once", "true")
+        except StoreError as error:
+            self._core.store_failed(error)
 
     async def token_answered(
         self,
@@ -280,6 +396,7 @@ class Station:
         """The CSMS said what it calls a transaction (the binding is on disk already)."""
         for runner in self._core.runners.values():
             runner.books.bind(transaction_id, reference)
+        self._core.costs.bound(transaction_id, reference)
 
     def find_transaction(self, reference: str) -> TransactionId | None:
         """The running transaction that the CSMS calls `reference`."""

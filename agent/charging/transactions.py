@@ -2,7 +2,8 @@
 
 Pure and frozen. `seq_no` has no gaps: a fact takes the next number only when it is on disk, which is why every
 method that makes a fact leaves the book as it is and `after` gives the next one. The register never goes back and
-never lies below the start (R16-159). OCPP 1.6 4.8, 4.10; 2.0.1 E01, E06 (seqNo).
+never lies below the start, and a meter that was replaced or reset counts on from there (R16-159).
+OCPP 1.6 4.8, 4.10, 7.31; 2.0.1 E01, E06 (seqNo).
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from agent.charging.facts import (
     TransactionUpdated,
 )
 from agent.charging.ids import ChargingState, IdToken, StopReason, TriggerReason
+from agent.charging.metering import PLAUSIBLE_W
 from agent.charging.ports import OpenTransaction
 
 
@@ -28,6 +30,12 @@ class Book:
     register_at: datetime
     reference: str | None = None
     """What the CSMS calls it, once it said so."""
+    offset_wh: int = 0
+    """What is added to the meter since it started again during this transaction."""
+    low_wh: int | None = None
+    """A register below the last one that was read once; a second one in a row makes it the new base."""
+    former: tuple[int, int] | None = None
+    """(register of the meter before it fell, offset until then): if it comes back, the fall was a slip."""
 
     @classmethod
     def begun(cls, started: TransactionStarted) -> "Book":
@@ -46,10 +54,47 @@ class Book:
         return self.register_wh - self.started.meter_start_wh
 
     def read(self, register_wh: int | None, at: datetime) -> "Book":
-        """A register was read (None: it could not be). A lower one than before is not believed."""
-        if register_wh is None or register_wh < self.register_wh:
+        """A register was read (None: it could not be).
+
+        A lower one than before is not believed at first; read twice in a row it is the base from which is billed on,
+        until the meter should return to its former count."""
+        if register_wh is None:
             return self
-        return replace(self, register_wh=register_wh, register_at=at)
+        billed_wh = register_wh + self.offset_wh
+        if billed_wh >= self.register_wh:
+            if self.former is not None and self._is_back(register_wh, billed_wh, at):
+                offset_wh = self.former[1]
+                return replace(
+                    self,
+                    register_wh=max(self.register_wh, register_wh + offset_wh),
+                    register_at=at,
+                    offset_wh=offset_wh,
+                    former=None,
+                    low_wh=None,
+                )
+            return replace(self, register_wh=billed_wh, register_at=at, low_wh=None)
+        if self.low_wh is None or register_wh < self.low_wh:
+            return replace(self, low_wh=register_wh)
+        offset_wh = self.register_wh - self.low_wh
+        return replace(
+            self,
+            register_wh=register_wh + offset_wh,
+            register_at=at,
+            offset_wh=offset_wh,
+            low_wh=None,
+            former=(self.register_wh - self.offset_wh, self.offset_wh),
+        )
+
+    def _is_back(self, register_wh: int, billed_wh: int, at: datetime) -> bool:
+        """The meter counts where it did before it fell: more than any EVSE could have delivered since."""
+        passed_h = max(0.0, (at - self.register_at).total_seconds()) / 3600
+        assert self.former is not None
+        return register_wh >= self.former[0] and billed_wh - self.register_wh > PLAUSIBLE_W * passed_h + 500
+
+    @property
+    def is_doubtful(self) -> bool:
+        """The meter fell during this transaction, or seems to."""
+        return self.low_wh is not None or self.offset_wh != 0
 
     def after(self, fact: TransactionFact) -> "Book":
         """`fact` is on disk."""
@@ -70,18 +115,29 @@ class Book:
             offline=offline,
         )
 
-    def metered(self, sample: Sample, state: ChargingState, offline: bool) -> TransactionMetered:
+    def metered(
+        self,
+        sample: Sample,
+        state: ChargingState,
+        offline: bool,
+        *,
+        at: datetime | None = None,
+        period: Sample | None = None,
+        register_wh: int | None = None,
+    ) -> TransactionMetered:
+        """`at` and `register_wh`: those of the reading, where they are not the sample's and the book's."""
         begun = self.started
         return TransactionMetered(
             transaction_id=begun.transaction_id,
             evse_id=begun.evse_id,
             connector_id=begun.connector_id,
-            at=sample.at,
+            at=at or sample.at,
             seq_no=self.next_seq_no,
             charging_state=state,
             offline=offline,
             sample=sample,
-            register_wh=self.register_wh,
+            register_wh=self.register_wh if register_wh is None else register_wh,
+            period=period,
         )
 
     def stopped(

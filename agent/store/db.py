@@ -7,6 +7,7 @@ the start check. Used by the repositories of this package; opened and closed by 
 
 import asyncio
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,13 +16,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
-from agent.errors import StoreCorrupt, StoreError, StoreFull
+from agent.errors import StoreCorrupt, StoreError, StoreFull, StoreTooNew
+
+logger = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x45565345  # "EVSE", so that `file` and we ourselves know whose database it is
 MIGRATIONS = Path(__file__).parent / "migrations"
 # Small tables that charging depends on. The rest would make the start as long as the outbox is deep; SQLite
 # notices damage there when it reads it.
-CHECKED_TABLES = ("outbox_state", "settings", "availability", "tokens")
+CHECKED_TABLES = (
+    "outbox_state",
+    "settings",
+    "availability",
+    "tokens",
+    "charging_profiles",
+    "local_list_state",
+    "reservations",
+)
 WAL_LIMIT_BYTES = 4 * 1024 * 1024
 
 _NO_SPACE = {
@@ -40,6 +51,33 @@ _UNREADABLE = {
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
+
+
+def copy_path(path: Path) -> Path:
+    """Where the copy of a database lies that a firmware update keeps for the release before it."""
+    return path.with_name(path.name + ".before-update")
+
+
+def open_or_bring_back(path: Path) -> "Database":
+    """`Database.open`; after a firmware update that was rolled back, the copy made before it takes the place of a
+    database that the newer release has changed. Raises like `Database.open`."""
+    try:
+        return Database.open(path)
+    except StoreTooNew as error:
+        copy = copy_path(path)
+        if not copy.exists():
+            raise
+        logger.warning("%s; taking the copy made before the update", error)
+        lock = _take_lock(path)
+        try:
+            # The log belongs to the file that goes: with the copy it would be nonsense.
+            for name in (path.name + "-wal", path.name + "-shm"):
+                path.with_name(name).unlink(missing_ok=True)
+            copy.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            os.close(lock)
+        return Database.open(path)
 
 
 class Database:
@@ -145,7 +183,7 @@ class Database:
         version = _pragma(self._sql, "user_version")
         scripts = sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
         if version > len(scripts):
-            raise StoreCorrupt(
+            raise StoreTooNew(
                 f"the store {self.path} was written by a newer version of the agent (schema {version}, this one"
                 f" knows {len(scripts)}): install that version again, or move the file away to start empty"
             )
@@ -164,9 +202,13 @@ def _create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         return
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_folder(path.parent)  # SQLite syncs the directory for its log, not for the file itself
+
+
+def _sync_folder(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(directory)  # SQLite syncs the directory for its log, not for the file itself
+        os.fsync(directory)
     finally:
         os.close(directory)
 

@@ -1,9 +1,10 @@
 """Facts, open transactions and outbox in one place, because they are committed together.
 
-Tables: transactions, stop_samples, outbox, outbox_state, discarded. A fact and everything that follows from it
-is one commit; so is an acknowledgement, its bound reference and its deleted row. Facts are stored as JSON of our
-own types, free of any OCPP version. Implements `charging.ports.Journal` (for the station) and `Outbox` (for the
-pump). Cost does not grow with the depth of the outbox. OCPP 1.6 3.7 (R16-133 to R16-142), docs/store.md.
+Tables: transactions, stop_samples, outbox, outbox_state, discarded; a start deletes its row of reservations. A fact
+and everything that follows from it is one commit; so is an acknowledgement, its bound reference and its deleted row.
+Facts are stored as JSON of our own types, free of any OCPP version. Implements `charging.ports.Journal` (for the
+station) and `Outbox` (for the pump). Cost does not grow with the depth of the outbox. OCPP 1.6 3.7 (R16-133 to
+R16-142), docs/store.md.
 """
 
 import logging
@@ -18,6 +19,7 @@ import msgspec
 from agent.charging.facts import (
     DurableFact,
     Sample,
+    SecurityEventRaised,
     TransactionFact,
     TransactionMetered,
     TransactionStarted,
@@ -28,6 +30,7 @@ from agent.charging.ids import ConnectorId, EvseId, IdToken, IdTokenType, StopRe
 from agent.charging.ports import OpenTransaction, OutboxRow
 from agent.errors import StoreCorrupt
 from agent.store.db import Database
+from agent.store.security_log import add_event
 from agent.store.timestamps import parse_time, time_text
 
 logger = logging.getLogger(__name__)
@@ -73,9 +76,10 @@ class SqlJournal:
     async def record(self, *facts: DurableFact) -> None:
         """One commit: transactions opened, updated or closed as the facts say, and one outbox row for each fact.
 
-        Raises ValueError for a transaction started twice, or not open: the caller lost count of its own facts."""
+        A security event goes into the security log, and into the outbox only if it is pushed. Raises ValueError for
+        a transaction started twice, or not open: the caller lost count of its own facts."""
         if facts:
-            await self._database.commit(_record, facts, self._history_limit)
+            await self._database.commit(record_facts, facts, self._history_limit)
 
     async def note_register(self, transaction_id: TransactionId, register_wh: int, at: datetime) -> None:
         """One commit. A register below the last one is not believed (R16-159); an ended transaction is let be."""
@@ -136,15 +140,23 @@ class SqlJournal:
 # --- writing: each of these runs inside one transaction ---------------------------------------------------
 
 
-def _record(sql: sqlite3.Connection, facts: Sequence[DurableFact], history_limit: int) -> None:
+def record_facts(sql: sqlite3.Connection, facts: Sequence[DurableFact], history_limit: int) -> None:
+    """For repositories that commit facts together with a table of their own."""
+    told: list[DurableFact] = []
+    for fact in facts:
+        if isinstance(fact, SecurityEventRaised):
+            add_event(sql, fact)
+            if not fact.is_pushed:
+                continue
+        told.append(fact)
     last, depth = sql.execute("SELECT last_row_id, depth FROM outbox_state").fetchone()
-    for row_id, fact in enumerate(facts, start=last + 1):
+    for row_id, fact in enumerate(told, start=last + 1):
         number = _apply(sql, fact, history_limit) if isinstance(fact, TransactionFact) else None
         sql.execute(
             "INSERT INTO outbox (row_id, transaction_number, kind, body) VALUES (?, ?, ?, ?)",
             (row_id, number, type(fact).__name__, _encode(fact)),
         )
-    sql.execute("UPDATE outbox_state SET last_row_id = ?, depth = ?", (last + len(facts), depth + len(facts)))
+    sql.execute("UPDATE outbox_state SET last_row_id = ?, depth = ?", (last + len(told), depth + len(told)))
 
 
 def _apply(sql: sqlite3.Connection, fact: TransactionFact, history_limit: int) -> int:
@@ -199,6 +211,8 @@ def _open(sql: sqlite3.Connection, fact: TransactionStarted, history_limit: int)
             _encode(fact),
         ),
     )
+    if fact.reservation_id is not None:
+        sql.execute("DELETE FROM reservations WHERE reservation_id = ?", (fact.reservation_id,))
     number = cursor.lastrowid
     assert number is not None  # an INSERT into a table with a rowid gives one
     # Forced onto the partial index: a deep outbox of ended transactions must not be scanned each time.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from agent.charging.facts import Fact, TransactionMetered, TransactionStarted, TransactionStopped
@@ -20,6 +21,9 @@ from tests.helpers.fake_stores import (
     FakeAuthorizer,
     FakeAvailabilityStore,
     FakeJournal,
+    FakeLocalListStore,
+    FakeProfileStore,
+    FakeReservationStore,
     FakeSettingStore,
     FakeTokenStore,
 )
@@ -37,14 +41,20 @@ class Stores:
         self.settings = FakeSettingStore()
         self.availability = FakeAvailabilityStore()
         self.tokens = FakeTokenStore()
+        self.local_list = FakeLocalListStore()
+        self.reservations = FakeReservationStore()
+        self.profiles = FakeProfileStore()
 
 
 class Rig:
-    def __init__(self, stores: Stores, hardware: Hardware, vendor: Any) -> None:
+    def __init__(
+        self, stores: Stores, hardware: Hardware, vendor: Any, clock_at: datetime | None = None
+    ) -> None:
         self.stores = stores
         self.journal = stores.journal
         self.hardware = hardware
-        self.clock = FakeClock()
+        self.clock = FakeClock() if clock_at is None else FakeClock(clock_at)
+        self.clock.is_trusted = clock_at is None
         self.authorizer = FakeAuthorizer()
         self.settings = Settings(stores.settings.values, stores.settings)
         self.resets: list[ResetKind] = []
@@ -56,12 +66,15 @@ class Rig:
             journal=stores.journal,
             availability=stores.availability,
             tokens=stores.tokens,
+            profiles=stores.profiles,
             authorizer=self.authorizer,
             vendor=vendor,
             clock=self.clock,
             on_reset=self._on_reset,
             boot_reason=BootReason.POWER_UP,
             audit=FakeAuditLog(),
+            local_list=stores.local_list,
+            reservations=stores.reservations,
         )
         self.station.subscribe(self.facts.append)
 
@@ -140,13 +153,14 @@ async def running(
     vendor: Any = None,
     is_online: bool = True,
     given: Mapping[str, str] | None = None,
+    clock_at: datetime | None = None,
 ) -> AsyncIterator[Rig]:
-    """`given`: settings by 1.6 key, as in the configuration file."""
+    """`given`: settings by 1.6 key, as in the configuration file. `clock_at`: what a clock that was never set shows."""
     stores = stores or Stores()
     values, problems = initial(given or {})
     assert not problems
-    stores.settings.values.update(values)
-    rig = Rig(stores, hardware or fake_hardware(), vendor)
+    stores.settings.values.update({"accepted_once": "true", **values})
+    rig = Rig(stores, hardware or fake_hardware(), vendor, clock_at)
     await rig.station.load()
     task = asyncio.create_task(rig.station.run())
     rig.authorizer.is_online = is_online

@@ -9,6 +9,7 @@ from agent.charging.ids import (
     AuthorizationStatus,
     IdToken,
     IdTokenInfo,
+    LogKind,
     ReadingContext,
     ResetKind,
     StopReason,
@@ -18,6 +19,7 @@ from agent.charging.requests import (
     ChangeAvailability,
     ChangeSetting,
     ClearCache,
+    PreparePowerLoss,
     PresentToken,
     RequestStart,
     RequestStop,
@@ -28,6 +30,8 @@ from agent.charging.requests import (
     TransferStatus,
     UnlockConnector,
     UnlockVerdict,
+    UploadLog,
+    UploadVerdict,
     Verdict,
 )
 from agent.charging.snapshot import SessionState
@@ -46,7 +50,7 @@ async def verdict(rig: Rig, request: object) -> Verdict:
 # --- remote start and stop -------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R16-170", "R16-172", "R16-173")
+@pytest.mark.req("R16-170", "R16-172", "R16-173", "FIELD-62")
 async def test_remote_start_without_authorization() -> None:
     async with running(given={"AuthorizeRemoteTxRequests": "false"}) as rig:
         rig.evse().plug()
@@ -58,7 +62,7 @@ async def test_remote_start_without_authorization() -> None:
         assert not rig.authorizer.asked
 
 
-@pytest.mark.req("R16-171", "R16-177")
+@pytest.mark.req("R16-171", "R16-177", "FIELD-62")
 async def test_remote_start_is_authorized_and_waits_for_the_cable() -> None:
     async with running() as rig:
         assert await verdict(rig, RequestStart(TAG, 1, 1, 7)) is Verdict.ACCEPTED
@@ -121,6 +125,7 @@ async def test_remote_start_is_refused_where_it_cannot_lead_to_anything() -> Non
         assert await verdict(rig, RequestStart(TAG, 2)) is Verdict.REJECTED
 
 
+@pytest.mark.req("FIELD-50")
 async def test_remote_start_after_a_stop_with_the_cable_still_in() -> None:
     async with running() as rig:
         await rig.charge()
@@ -182,7 +187,7 @@ async def test_unlock_that_cannot() -> None:
 # --- availability ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R16-187", "R16-188", "R16-191", "R16-072")
+@pytest.mark.req("R16-187", "R16-188", "R16-191", "R16-072", "FIELD-71", "FIELD-72")
 async def test_availability_changes_and_survives_a_restart() -> None:
     stores = Stores()
     async with running(stores=stores) as rig:
@@ -265,6 +270,29 @@ async def test_one_connector_of_two_out_of_service() -> None:
         rig.evse().plug(connector_id=1)
         await rig.tap("TAG2")
         assert len(rig.started) == 1
+
+
+# --- the power fails -------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("R16-123", "R16-131")
+async def test_when_the_power_fails_transactions_end_and_none_begins() -> None:
+    async with running() as rig:
+        await rig.charge()
+        assert await verdict(rig, PreparePowerLoss()) is Verdict.ACCEPTED
+        (stopped,) = rig.told(TransactionStopped)
+        assert stopped.reason is StopReason.POWER_LOSS
+        assert await verdict(rig, RequestStart(TAG, 2, 1)) is Verdict.REJECTED
+        assert await verdict(rig, PreparePowerLoss()) is Verdict.REJECTED
+
+
+@pytest.mark.req("R16-131", "R16-132")
+async def test_when_the_power_fails_a_transaction_to_be_resumed_stays_open() -> None:
+    async with running(given={"ResumeTransactionAfterPowerLoss": "true"}) as rig:
+        await rig.charge()
+        assert await verdict(rig, PreparePowerLoss()) is Verdict.ACCEPTED
+        await rig.run_for(30)
+        assert not rig.told(TransactionStopped)
 
 
 # --- reset -----------------------------------------------------------------------------------------------
@@ -414,3 +442,12 @@ async def test_vendor_data_goes_to_the_vendor_commands() -> None:
     async with running() as rig:
         result = await rig.ask(TransferData("com.example", "echo", "{}"))
         assert result.status is TransferStatus.UNKNOWN_VENDOR_ID
+
+
+# --- logs ------------------------------------------------------------------------------------------------
+
+
+async def test_a_station_without_uploads_refuses_to_upload_a_log() -> None:
+    async with running() as rig:
+        answer = await rig.ask(UploadLog(LogKind.DIAGNOSTICS, "ftp://host/"))
+        assert (answer.verdict, answer.file_name) == (UploadVerdict.REJECTED, None)

@@ -153,6 +153,17 @@ async def test_reader_of_one_evse_means_that_one() -> None:
         assert not rig.started
 
 
+@pytest.mark.req("R16-092", "R16-093")
+async def test_nobody_is_asked_of_another_token_when_the_one_that_started_has_no_group() -> None:
+    async with running() as rig:
+        await rig.charge("TAG1", 1)
+        asked = len(rig.authorizer.asked)
+        await rig.tap("TAG2")
+        assert not rig.stopped
+        assert len(rig.authorizer.asked) == asked
+        assert [refused.id_token.value for refused in rig.told(TokenRefused)] == ["TAG2"]
+
+
 @pytest.mark.req("R16-092")
 async def test_group_decides_among_several_running_transactions() -> None:
     async with running(fake_hardware(evses=2)) as rig:

@@ -53,6 +53,7 @@ def test_phase_suffix_selects_that_phase_only(entry: str, phase: str) -> None:
     assert [found for found, _ in values(entry)] == [phase]
 
 
+@pytest.mark.req("FIELD-42")
 def test_what_the_meter_does_not_give_is_left_out() -> None:
     assert values("Voltage", ONE_PHASE) == [("L1-N", 230.0)]
     assert values("Voltage.L2", ONE_PHASE) == []

@@ -1,10 +1,10 @@
 """The metering clock: samples from the start of the transaction, readings on the grid, and what a stop collects."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from agent.charging.facts import MeterSampled
+from agent.charging.facts import MeterRead
 from agent.charging.ids import ReadingContext
 from agent.charging.requests import ChangeSetting
 from tests.charging.rig import running
@@ -38,7 +38,7 @@ async def test_nothing_is_sampled_when_both_intervals_are_zero() -> None:
         await rig.charge()
         await rig.run_for(4000)
         assert not rig.metered
-        assert not rig.told(MeterSampled)
+        assert not rig.told(MeterRead)
 
 
 @pytest.mark.req("R16-148", "R16-151", "R16-152")
@@ -55,12 +55,14 @@ async def test_grid_starts_at_midnight_and_serves_every_meter() -> None:
         assert metered.at == EPOCH + timedelta(minutes=15)
         assert metered.transaction_id == started.transaction_id
         assert metered.sample.context is ReadingContext.SAMPLE_CLOCK
-        outside = {sampled.evse_id: sampled for sampled in rig.told(MeterSampled)}
+        outside = {read.evse_id: read for read in rig.told(MeterRead)}
         assert set(outside) == {0, 2}
         assert outside[0].sample.values[0].location == "Inlet"
         assert outside[2].sample.at == EPOCH + timedelta(minutes=15)
-        assert outside[2].transaction_id is None
-        assert [value.phase for value in outside[2].sample.values] == [None, "L1-N"]
+        assert [value.measurand for value in outside[2].sample.values] == ["Energy.Active.Import.Register"]
+        assert outside[2].period is not None
+        assert outside[2].period.at < outside[2].sample.at
+        assert [(value.measurand, value.phase) for value in outside[2].period.values] == [("Voltage", "L1-N")]
 
 
 @pytest.mark.req("R16-211")
@@ -82,14 +84,35 @@ async def test_grid_follows_the_clock_of_the_csms() -> None:
         rig.clock.synchronize(EPOCH + timedelta(minutes=59))
         rig.station.on_online(True)
         await rig.run_for(61)
-        assert [sampled.sample.at for sampled in rig.told(MeterSampled)] == [EPOCH + timedelta(hours=1)]
+        assert [read.sample.at for read in rig.told(MeterRead)] == [EPOCH + timedelta(hours=1)]
         rig.clock.synchronize(
             EPOCH + timedelta(hours=2, minutes=30)
         )  # 2:00 has gone by: no reading may claim it
         await rig.run_for(3600)
-        assert len(rig.told(MeterSampled)) == 1
-        await rig.run_for(1800)
-        assert [sampled.sample.at.hour for sampled in rig.told(MeterSampled)[1:]] == [12]
+        assert len(rig.told(MeterRead)) == 1
+        await rig.run_for(1801)
+        assert [read.sample.at.hour for read in rig.told(MeterRead)[1:]] == [12]
+
+
+@pytest.mark.req("R16-148")
+async def test_no_instant_of_the_grid_is_lost_to_a_timer_that_comes_a_hair_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(given={"ClockAlignedDataInterval": "60"}) as rig:
+        exact_now, asked_at = rig.clock.now, 0.0
+
+        def coarse_now() -> datetime:
+            """The first look at a time is just before it, the second just after: time passes between them."""
+            nonlocal asked_at
+            is_first, asked_at = asked_at != rig.clock.time(), rig.clock.time()
+            return exact_now() + timedelta(milliseconds=-0.5 if is_first else 0.5)
+
+        monkeypatch.setattr(rig.clock, "now", coarse_now)
+        rig.station.on_online(True)
+        await rig.run_for(601)
+        assert [read.sample.at for read in rig.told(MeterRead)] == [
+            EPOCH + timedelta(minutes=minute) for minute in range(1, 11)
+        ]
 
 
 async def test_silent_meter_gives_nothing_rather_than_something_old() -> None:
@@ -121,7 +144,9 @@ async def test_stop_collects_what_its_lists_ask_for() -> None:
             ReadingContext.TRANSACTION_END,
         )
         assert contexts.count(ReadingContext.SAMPLE_PERIODIC) == 16
-        assert contexts.count(ReadingContext.SAMPLE_CLOCK) == 1
+        assert contexts.count(ReadingContext.SAMPLE_CLOCK) == 2, (
+            "one whole period and the one the stop broke off"
+        )
         for edge in (samples[0], samples[-1]):
             assert {value.measurand for value in edge.values} == {"Energy.Active.Import.Register", "Voltage"}
         registers = [

@@ -109,6 +109,37 @@ def test_a_token_under_check_is_not_checked_twice() -> None:
     assert of(actions.Refuse, done) == [actions.Refuse(STRANGER, "busy")]
 
 
+@pytest.mark.req("R16-176", "R16-177")
+def test_a_start_for_one_connector_leaves_a_cable_in_another_one_alone() -> None:
+    start = replace(Session(), connector_id=1, locked=False)
+    session, done = run(start, events.CableConnected(), events.TokenVerified(TAG, connector_id=2))
+    assert session.connector_id == 1, "a cable that came while the token was checked is where it is"
+    assert not of(actions.OpenTransaction, done)
+    assert not session.holds_lock
+    waiting, _ = run(start, events.TokenVerified(TAG, connector_id=2))
+    session, done = run(replace(waiting, connector_id=1), events.CableConnected())
+    assert not of(actions.OpenTransaction, done)
+    assert not session.holds_lock, "the driver has to move the cable"
+    session, _ = run(session, events.CableDisconnected())
+    session, done = run(replace(session, connector_id=2, locked=None), events.CableConnected())
+    assert of(actions.OpenTransaction, done)
+
+
+@pytest.mark.req("R16-065")
+def test_a_cable_without_a_driver_is_forgotten_where_a_token_may_mean_another_one() -> None:
+    policy = Policy(forgets_plugged=True, connection_timeout_s=45)
+    session, done = run(Session(), events.CableConnected(), policy=policy)
+    assert actions.StartTimer(actions.Timer.IDENTIFICATION, 45) in done
+    session, _ = run(session, events.TimerExpired(actions.Timer.IDENTIFICATION), policy=policy)
+    assert session.stage is SessionState.FINISHING
+    session, done = run(session, events.TokenVerified(TAG), policy=policy)
+    assert of(actions.OpenTransaction, done), "its own driver may still come"
+    _, done = run(Session(), events.CableConnected(), events.TokenOffered(TAG), policy=policy)
+    assert actions.StopTimer(actions.Timer.IDENTIFICATION) in done
+    _, done = run(Session(), events.CableConnected(), policy=POLICY)
+    assert not of(actions.StartTimer, done)
+
+
 @pytest.mark.req("R16-079", "R16-080")
 def test_lock_that_fails_prevents_the_transaction() -> None:
     start = replace(Session(), locked=False)

@@ -100,7 +100,7 @@ async def test_measurand_lists_are_checked() -> None:
     name = "sampled_measurands"
     assert await verdict(settings, name, " voltage.l1 , Power.Active.Import,Voltage.L1") is Verdict.ACCEPTED
     assert settings.listed(name) == ("Voltage.L1", "Power.Active.Import")
-    for wrong in ("Voltage,Nonsense", "Voltage,", "SoC", "Voltage.L9", "Energy.Active.Import.Interval"):
+    for wrong in ("Voltage,Nonsense", "Voltage,", "SoC", "Voltage.L9", "RPM"):
         assert await verdict(settings, name, wrong) is Verdict.REJECTED
     assert settings.listed(name) == ("Voltage.L1", "Power.Active.Import")
     phases = ["L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3", "L3-L1"]
@@ -146,6 +146,8 @@ async def test_security_profile_can_only_be_raised() -> None:
     assert await verdict(settings, "security_profile", "0") is Verdict.REJECTED
     assert await verdict(settings, "security_profile", "2") is Verdict.ACCEPTED
     assert await verdict(settings, "security_profile", "1") is Verdict.REJECTED
+    assert await verdict(settings, "security_profile", "4") is Verdict.REJECTED
+    assert await verdict(settings, "security_profile", "3") is Verdict.ACCEPTED
     assert await verdict(settings, "security_profile", "3") is Verdict.REJECTED
 
 

@@ -79,6 +79,7 @@ async def test_a_fact_is_on_disk_before_anybody_hears_of_it() -> None:
         assert seen == [True, True]
 
 
+@pytest.mark.req("FIELD-51", "R16-088")
 async def test_charging_is_permitted_only_after_the_start_is_on_disk() -> None:
     async with running() as rig:
         permitted_when_told: list[bool] = []

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from agent.charging.facts import (
     FirmwareStatusChanged,
     LogUploadChanged,
+    MeterRead,
     Sample,
     SampledValue,
     SecurityEventRaised,
@@ -102,6 +103,10 @@ def stopped(
         offline=False,
         samples=samples,
     )
+
+
+def meter_read(number: int = 15) -> MeterRead:
+    return MeterRead(0, 0, minute(number), sample(number), sample(0))
 
 
 def security_event() -> SecurityEventRaised:

@@ -167,6 +167,7 @@ def _write_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: 
     for name, script in scripts.items():
         (folder / f"{name.removeprefix('m')}.sql").write_text(script)
     monkeypatch.setattr(db, "MIGRATIONS", folder)
+    monkeypatch.setattr(db, "CHECKED_TABLES", ("settings",))
 
 
 def test_missing_migrations_are_applied_once_and_in_order(

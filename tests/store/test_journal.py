@@ -19,6 +19,7 @@ from tests.store.example_facts import (
     TOKEN,
     firmware_status,
     log_upload,
+    meter_read,
     metered,
     minute,
     sample,
@@ -33,6 +34,7 @@ EVERY_KIND: list[DurableFact] = [
     updated(),
     metered(),
     stopped(samples=(sample(),)),
+    meter_read(),
     security_event(),
     firmware_status(),
     log_upload(),
@@ -64,7 +66,7 @@ async def test_every_kind_of_fact_comes_back_as_it_was_and_in_order(journal: Sql
     assert {type(fact) for fact in EVERY_KIND} == set(get_args(DurableFact))
     for fact in EVERY_KIND:
         await journal.record(fact)
-    assert await journal.depth() == 7
+    assert await journal.depth() == 8
     assert await _deliver(journal) == EVERY_KIND
     assert await journal.depth() == 0
 
@@ -78,6 +80,7 @@ async def test_the_stored_names_of_facts_never_change(database: Database) -> Non
         "TransactionUpdated",
         "TransactionMetered",
         "TransactionStopped",
+        "MeterRead",
         "SecurityEventRaised",
         "FirmwareStatusChanged",
         "LogUploadChanged",
@@ -87,8 +90,10 @@ async def test_the_stored_names_of_facts_never_change(database: Database) -> Non
         '"id_token":{"value":"04A1B2C3D4","type":"ISO14443"},"meter_start_wh":1000,"trigger":"Authorized",'
         '"offline":false,"reservation_id":null,"remote_start_id":null,'
         '"sample":{"at":"2026-03-01T12:00:00Z","context":"Transaction.Begin","values":['
-        '{"measurand":"Energy.Active.Import.Register","value":1000.5,"unit":"Wh","phase":null,"location":"Outlet"},'
-        '{"measurand":"Current.Import","value":15.9,"unit":"A","phase":"L1","location":"Outlet"}]}}'
+        '{"measurand":"Energy.Active.Import.Register","value":1000.5,"unit":"Wh","phase":null,"location":"Outlet",'
+        '"signed":null},'
+        '{"measurand":"Current.Import","value":15.9,"unit":"A","phase":"L1","location":"Outlet",'
+        '"signed":null}]}}'
     )
 
 
