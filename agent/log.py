@@ -29,7 +29,12 @@ SECRET_KEYS = frozenset(
 LONGEST_KEPT = 32_768
 """Characters of one message that the journal keeps: a bound on memory, far above every OCPP 1.6 message."""
 
-_URL_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:]*:)[^\s/@]+@", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(://[^\s/@:]{0,512}:)[^\s/]{1,512}@")
+_URL_SIGNATURE = re.compile(
+    r"([?&][\w.-]{0,64}(?:sig|token|secret|passw|key|credential)[\w.-]{0,64}=)[^&\s\"'#]+", re.IGNORECASE
+)
+"""What makes a location in the cloud writable for whoever knows it. Every repetition has an end: a text of the CSMS
+that almost matches everywhere must not take seconds."""
 _SECRET_TEXT = re.compile(
     r"""\b(authorizationkey|\w*password|authorization)\b"""
     r"""(["']?\s*[:=,]\s*["']?(?:value["']?\s*[:=]\s*["']?|basic\s+|bearer\s+)?)"""
@@ -40,8 +45,11 @@ _SECRET_TEXT = re.compile(
 
 def redact_text(text: str) -> str:
     """Hide passwords in URLs and after the names of `SECRET_KEYS` in free text."""
-    text = _URL_PASSWORD.sub(rf"\1{HIDDEN}@", text)
-    return _SECRET_TEXT.sub(rf"\1\2{HIDDEN}", text)
+    return _SECRET_TEXT.sub(rf"\1\2{HIDDEN}", _redact_urls(text))
+
+
+def _redact_urls(text: str) -> str:
+    return _URL_SIGNATURE.sub(rf"\1{HIDDEN}", _URL_PASSWORD.sub(rf"\1{HIDDEN}@", text))
 
 
 def redact(value: Any) -> Any:
@@ -61,7 +69,7 @@ def redact(value: Any) -> Any:
         case list():
             return [redact(member) for member in value]
         case str():
-            return _URL_PASSWORD.sub(rf"\1{HIDDEN}@", value)
+            return _redact_urls(value)
         case _:
             return value
 
@@ -72,14 +80,19 @@ def _names_secret_variable(value: dict[str, Any]) -> bool:
     return isinstance(name, str) and name.casefold() in SECRET_KEYS
 
 
+_PLAIN = logging.Formatter()
+
+
 class _Redaction(logging.Filter):
-    """Hides secrets in the finished text of a log line."""
+    """Hides secrets in the finished text of a log line, its traceback included."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
         clean = redact_text(text)
         if clean != text:
             record.msg, record.args = clean, None
+        if record.exc_info and not record.exc_text:  # a formatter takes it from here
+            record.exc_text = redact_text(_PLAIN.formatException(record.exc_info))
         return True
 
 
@@ -144,6 +157,13 @@ class MessageJournal:
         for listener in self._listeners:
             listener()
 
+    def copy(self) -> "MessageJournal":
+        """What is kept now, for another thread to look at: parsing much of it takes long."""
+        twin = MessageJournal(self._kept.maxlen or 0, self._wall_time)
+        twin._kept.extend(self._kept)
+        twin._count = self._count
+        return twin
+
     @property
     def count(self) -> int:
         """The number of the latest message."""
@@ -178,8 +198,12 @@ class MessageJournal:
                 actions[direction, message_id] = action
             elif kind != "malformed":
                 action = actions.get(("in" if direction == "out" else "out", message_id), "")
+            try:
+                shown = redact(payload)
+            except RecursionError:
+                kind, shown = "malformed", redact_text(text)
             yield MessageEntry(
-                number, datetime.fromtimestamp(at, UTC), direction, kind, message_id, action, redact(payload)
+                number, datetime.fromtimestamp(at, UTC), direction, kind, message_id, action, shown
             )
 
 
@@ -187,7 +211,7 @@ def _parse(text: str) -> tuple[MessageType, str, str, Any]:
     """Type, message id, action (of a call) and payload of an OCPP-J frame (OCPP-J 1.6 4.2)."""
     try:
         frame = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, ValueError):
         return "malformed", "", "", redact_text(text)
     match frame:
         case [2, str(message_id), str(action), payload]:
