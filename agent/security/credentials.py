@@ -1,0 +1,407 @@
+"""What the station proves itself with and whom it trusts: keys, signing requests, certificates, and when which is used.
+
+The shell around `certificates.py`, `checks.py` and `signing.py`: it answers requests (`ports.Credentials`), asks for a
+new certificate before the old one ends, switches when another one begins, and goes back to one that still works. Disk
+and arithmetic have a thread; nothing cryptographic is imported before it is needed. It knows no message.
+Security white paper edition 3, A02, A03, A05, M03 to M05 (R16-332, R16-336 to R16-352).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol, assert_never
+
+from msgspec import Struct
+
+from agent.charging import requests
+from agent.charging.ids import CertificateUse, SecurityEventType
+from agent.charging.ports import Clock
+from agent.charging.requests import (
+    CertificateAnswer,
+    CertificateRequest,
+    CertificateResult,
+    CertificateVerdict,
+)
+from agent.charging.settings import Settings
+from agent.errors import AgentError, CertificateRefused, CertificateStoreFull, LinkClosed
+from agent.security.certificates import CertificateStore, OwnCertificate
+
+log = logging.getLogger(__name__)
+
+TICK_S = 900.0
+"""How often it looks at least whether a certificate begins or ends; a connection makes it look, too."""
+RENEW_BEFORE = timedelta(days=30)
+"""A03.FR.02: one month."""
+KEEP_OLD = timedelta(days=31)
+"""A02.FR.10: old certificates stay about a month."""
+MOST_FAILURES = 3
+"""Attempts that a new certificate gets before an older one is tried."""
+_SWITCH_MARGIN = timedelta(seconds=1)
+"""The CSMS judges by its own clock: never a moment too early."""
+_ACCEPTED = CertificateAnswer(CertificateVerdict.ACCEPTED)
+
+
+class CsmsPort(Protocol):
+    """The connection, as far as credentials need it."""
+
+    @property
+    def is_online(self) -> bool: ...
+    @property
+    def peer_chain(self) -> tuple[bytes, ...] | None:
+        """The certificates (DER) by which the present connection was verified; () without TLS, None: unknown."""
+
+    async def ask_to_sign(self, request: str, *, triggered: bool) -> bool:
+        """Send a signing request (PEM); whether the CSMS takes it. Raises AgentError."""
+
+    def use_credentials(self, reconnect_because: str | None) -> None:
+        """`StationCredentials.material` has changed: it counts from the next connection on, which is now if asked."""
+
+
+class ConfiguredFiles(Struct, frozen=True):
+    """From the configuration file; "" = not given."""
+
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+class Material(Struct, frozen=True):
+    """What the link needs for TLS."""
+
+    roots: str = ""
+    """Installed root certificates of the CSMS, PEM."""
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+RaiseEvent = Callable[[SecurityEventType, str], None]
+
+
+class StationCredentials:
+    """Implements `charging.ports.Credentials`. `run` has to run beside it."""
+
+    def __init__(
+        self,
+        store: CertificateStore,
+        settings: Settings,
+        clock: Clock,
+        csms: CsmsPort,
+        raise_event: RaiseEvent,
+        *,
+        name: str,
+        files: ConfiguredFiles,
+    ) -> None:
+        """`name`: CN of the station's certificates, its serial number (A00.FR.511)."""
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._csms = csms
+        self._raise = raise_event
+        self._name = name
+        self._files = files
+        self._changes = asyncio.Lock()
+        self._failures = 0
+        self._distrusted: set[str] = set()
+        """Own certificates that led to no connection; a restart gives them another chance."""
+        self._in_use = ""
+        self._proven = ""
+        """The own certificate that a connection of this run of the agent was made with."""
+        self._asked_time: float | None = None
+        self._wanted = asyncio.Event()
+        self._is_triggered = False
+        self._look_now = asyncio.Event()
+
+    # --- what the link uses ----------------------------------------------------------------------------
+
+    def material(self) -> Material:
+        """What a connection made now should use. Raises OSError."""
+        own = self._best()
+        self._in_use = own.name if own is not None else ""
+        roots = self._store.trust_anchors()
+        # The roots that the CSMS manages replace the file where only one may hold (M05.FR.08); else they add to it.
+        is_strict = self._settings.flag("additional_root_check")
+        return Material(
+            roots=roots,
+            ca_file="" if is_strict and roots else self._files.ca_file,
+            certificate_file=str(own.path) if own is not None else self._files.certificate_file,
+            key_file="" if own is not None else self._files.key_file,
+        )
+
+    def _best(self) -> OwnCertificate | None:
+        """The newest of those that are valid now (A02.FR.09); one that failed only if there is no other."""
+        valid = self._valid()
+        if not valid and not (self._files.certificate_file and self._clock.is_trusted):
+            # Our time may be wrong, and without a connection it stays so: the CSMS shall judge.
+            now = self._clock.now()
+            valid = [own for own in self._store.own() if own.not_before <= now or not self._clock.is_trusted]
+        trusted = [own for own in valid if own.name not in self._distrusted]
+        if not trusted and self._files.certificate_file and valid:
+            return None  # the configured one is left to try
+        return next(iter(trusted or valid), None)
+
+    def _valid(self) -> list[OwnCertificate]:
+        now = self._clock.now()
+        return [own for own in self._store.own() if own.not_before + _SWITCH_MARGIN <= now < own.not_after]
+
+    def profile_obstacle(self, wanted: int) -> str | None:
+        """What is missing for a security profile beside the password, or None (A05.FR.03, .04, R16-332)."""
+        now = self._clock.now()
+        if wanted >= 2 and not self._files.ca_file and not self._store.has_valid_root(now):
+            return "there is no valid root certificate of the CSMS: install one first"
+        if wanted == 3 and not self._valid() and not self._files.certificate_file:
+            return "there is no valid certificate of the station: have one signed first"
+        return None
+
+    def connection_failed(self, kind: str) -> None:
+        """`ConnectFailed.kind`, while profile 3 is in force: after some failures another certificate has its turn."""
+        if kind not in ("TLS_OWN_CERTIFICATE", "CREDENTIALS", "REFUSED", "TLS"):
+            return
+        if not self._in_use and not self._distrusted:
+            return  # the configured one, and there is no other
+        self._failures += 1
+        if self._failures < MOST_FAILURES:
+            return
+        self._failures = 0
+        if not self._in_use:
+            log.warning("the configured certificate led to no connection, trying the others again")
+            self._distrusted.clear()
+            self._csms.use_credentials(None)
+            return
+        self._distrusted.add(self._in_use)
+        former = self._in_use
+        best = self._best()
+        if best is not None and best.name == former:
+            self._distrusted.clear()  # there is no other: all of them may try again
+            return
+        log.warning("certificate %s led to no connection, trying another one", former)
+        self._csms.use_credentials(None)
+
+    async def connection_proven(self) -> None:
+        """The connection works with what is in use: nothing older is needed any more (A02.FR.10, M05.FR.12)."""
+        self._failures = 0
+        async with self._changes:
+            chain = self._csms.peer_chain
+            is_strict = self._settings.flag("additional_root_check")
+            if chain and is_strict and await asyncio.to_thread(self._store.drop_fallback, chain):
+                self._raise(_RECONFIGURED, "the replaced root certificate of the CSMS is removed")
+                self._csms.use_credentials(None)
+        if self._settings.integer("security_profile") == 3:
+            self._proven = self._in_use
+        self._look_now.set()
+
+    def _drop_old(self, own: list[OwnCertificate], now: datetime) -> None:
+        """What a proven certificate has replaced for longer than a month."""
+        proven = next((each for each in own if each.name == self._proven), None)
+        if proven is not None and now > proven.not_before + KEEP_OLD:
+            for old in own:
+                if old.not_before < proven.not_before:
+                    self._store.remove_own(old)
+
+    # --- requests --------------------------------------------------------------------------------------
+
+    async def execute(self, request: CertificateRequest) -> CertificateResult:
+        """One at a time. A full or broken disk is Failed."""
+        chain = (
+            self._csms.peer_chain
+        )  # of the connection that the request came by, whatever becomes of it meanwhile
+        async with self._changes:
+            try:
+                answer = await self._carry_out(request, chain)
+            except OSError as error:
+                log.error("%s: %s", type(request).__name__, error)
+                return CertificateAnswer(CertificateVerdict.FAILED, str(error))
+        if isinstance(answer, CertificateAnswer) and answer.verdict is not CertificateVerdict.ACCEPTED:
+            log.warning("%s: %s %s", type(request).__name__, answer.verdict, answer.reason)
+        return answer
+
+    async def _carry_out(
+        self, request: CertificateRequest, chain: tuple[bytes, ...] | None
+    ) -> CertificateResult:
+        match request:
+            case requests.InstallCertificate():
+                return await self._install(request)
+            case requests.DeleteCertificate():
+                verdict = await asyncio.to_thread(
+                    self._store.delete_root, request.certificate, chain, request.uses
+                )
+                if verdict is CertificateVerdict.ACCEPTED:
+                    self._raise(
+                        _RECONFIGURED, f"root certificate {request.certificate.serial_number} deleted"
+                    )
+                    self._csms.use_credentials(None)
+                return CertificateAnswer(verdict, "in use" if verdict is CertificateVerdict.FAILED else "")
+            case requests.ListCertificates():
+                return requests.InstalledCertificates(
+                    await asyncio.to_thread(self._store.hashes, request.use)
+                )
+            case requests.RequestOwnCertificate():
+                if not self._settings.text("organization_name"):
+                    return CertificateAnswer(CertificateVerdict.REJECTED, "the operator's name is not set")
+                self._wanted.set()
+                self._is_triggered = True
+                return _ACCEPTED
+            case requests.TakeOwnCertificate():
+                return await self._take(request.chain)
+            case _:
+                assert_never(request)
+
+    async def _install(self, request: requests.InstallCertificate) -> CertificateAnswer:
+        """M05. A broken root of the CSMS is also a security event (R16-350)."""
+        is_csms = request.use is CertificateUse.CSMS_ROOT
+        try:
+            await asyncio.to_thread(self._install_root, request, self._clock.now())
+        except CertificateStoreFull as error:
+            return CertificateAnswer(CertificateVerdict.REJECTED, str(error))
+        except CertificateRefused as error:
+            if is_csms:
+                self._raise(SecurityEventType.INVALID_CSMS_CERTIFICATE, f"not installed: {error}")
+            return CertificateAnswer(CertificateVerdict.REJECTED, str(error))
+        self._raise(_RECONFIGURED, f"{request.use} installed")
+        if is_csms:
+            self._csms.use_credentials(None)
+        return _ACCEPTED
+
+    def _install_root(self, request: requests.InstallCertificate, now: datetime) -> None:
+        limit = self._settings.integer("certificate_store_max_length")
+        anchors = [Path(self._files.ca_file).read_text("ascii", "replace")] if self._files.ca_file else []
+        is_csms = request.use is CertificateUse.CSMS_ROOT
+        if is_csms and self._settings.flag("additional_root_check"):
+            self._store.replace_root(request.certificate, now, limit=limit, anchors=anchors)
+        else:
+            used = anchors if is_csms else []
+            self._store.install_root(request.use, request.certificate, now, limit=limit, anchors=used)
+
+    async def _take(self, chain: str) -> CertificateAnswer:
+        """A02.FR.06 to .09. What is refused is a security event (A02.FR.07); the key goes on waiting."""
+        try:
+            own = await asyncio.to_thread(self._accept_own, chain, self._clock.now())
+        except CertificateRefused as error:
+            self._raise(SecurityEventType.INVALID_STATION_CERTIFICATE, str(error))
+            return CertificateAnswer(CertificateVerdict.REJECTED, str(error))
+        log.info("new certificate of the station, valid from %s to %s", own.not_before, own.not_after)
+        self._raise(_RECONFIGURED, f"new certificate of the station, valid from {own.not_before.isoformat()}")
+        self._distrusted.discard(own.name)
+        self._asked_time = None
+        self._look_now.set()
+        return _ACCEPTED
+
+    def _accept_own(self, chain: str, now: datetime) -> OwnCertificate:
+        from agent.security import checks, signing
+
+        longest = self._settings.integer("certificate_chain_max_length")
+        if len(chain) > longest:
+            raise CertificateRefused(f"longer than {longest} characters")
+        certificates = checks.read_all(chain)
+        installed = self._store.own_certificate(certificates[0])
+        if installed is not None:
+            return installed  # sent twice
+        key = self._store.pending_key()
+        if key is None:
+            raise CertificateRefused("no signing request waits for a certificate")
+        leaf = next((each for each in certificates if signing.belongs_to(each, key)), None)
+        if leaf is None:
+            raise CertificateRefused("not about the key of the latest signing request")
+        checks.check_station_certificate(leaf, self._name, self._settings.text("organization_name"), now)
+        roots = list(self._store.roots(CertificateUse.CSMS_ROOT))
+        if self._files.ca_file:
+            roots += checks.read_some(Path(self._files.ca_file).read_text("ascii", "replace"))
+        path = checks.check_path(leaf, certificates, roots, now)
+        return self._store.add_own((leaf, *path), key)
+
+    # --- as time goes by -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_time())
+            group.create_task(self._sign_when_wanted())
+
+    async def _watch_time(self) -> None:
+        while True:
+            self._look_now.clear()
+            now = self._clock.now()
+            own = await asyncio.to_thread(self._store.own)
+            self._switch()
+            await asyncio.to_thread(self._drop_old, own, now)
+            if self._may_renew():
+                end = own[0].not_after if own else await asyncio.to_thread(self._configured_end)
+                if end is not None and end <= now + RENEW_BEFORE:
+                    self._wanted.set()
+            begins = [(each.not_before + _SWITCH_MARGIN - now).total_seconds() for each in own]
+            wait_s = min([TICK_S, *(seconds for seconds in begins if seconds > 0)])
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._look_now.wait()
+            except TimeoutError:
+                continue
+
+    def _switch(self) -> None:
+        """A newer certificate has begun, or the one in use has ended (A02.FR.08, .09)."""
+        best = self._best()
+        if best is None or best.name == self._in_use:
+            return
+        is_used = self._settings.integer("security_profile") == 3
+        self._csms.use_credentials("a new certificate of the station is valid" if is_used else None)
+
+    def _may_renew(self) -> bool:
+        """A03.FR.02: whether it makes sense to ask now; again only as the setting says (A03 error handling)."""
+        if not self._csms.is_online or not self._settings.text("organization_name"):
+            return False
+        repeat_s = self._settings.integer("certificate_repeat_wait_s")
+        if self._asked_time is None:
+            return True
+        return repeat_s > 0 and self._clock.time() >= self._asked_time + repeat_s
+
+    def _configured_end(self) -> datetime | None:
+        """When the certificate of the configuration file ends; None: there is none that can be read."""
+        if not self._files.certificate_file:
+            return None
+        from agent.security import checks
+
+        try:
+            text = Path(self._files.certificate_file).read_text("ascii", "replace")
+            return checks.read_all(text)[0].not_valid_after_utc
+        except (OSError, CertificateRefused) as error:
+            log.error("%s: %s", self._files.certificate_file, error)
+            return None
+
+    async def _sign_when_wanted(self) -> None:
+        """One request at a time; the latest wish counts, with a key of its own (A02.FR.02)."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            is_triggered, self._is_triggered = self._is_triggered, False
+            self._asked_time = self._clock.time()
+            try:
+                request = await self._new_request()
+                is_taken = await self._csms.ask_to_sign(request, triggered=is_triggered)
+            except (AgentError, OSError) as error:
+                log.warning("no certificate could be asked for: %s", error)
+                if isinstance(error, LinkClosed) and not is_triggered:
+                    self._asked_time = None  # nobody was asked
+                continue
+            if is_taken:
+                log.info("the CSMS has taken the signing request; its certificate is awaited")
+            else:
+                # A02.FR.12: the end of it; the old certificate stays.
+                log.warning("the CSMS refused the signing request")
+
+    async def _new_request(self) -> str:
+        kind = self._settings.text("certificate_key_type")
+        organization = self._settings.text("organization_name")
+
+        def prepare() -> str:
+            from agent.security import signing
+
+            key = signing.new_key(kind)
+            request = signing.signing_request(key, self._name, organization)
+            self._store.keep_pending_key(key)
+            return request
+
+        return await asyncio.to_thread(prepare)
+
+
+_RECONFIGURED = SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS
