@@ -9,6 +9,7 @@ OCPP-J 1.6 4.1.1 (R16-017 to R16-020).
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from agent.charging.ports import Clock
 from agent.charging.settings import Settings
@@ -21,7 +22,7 @@ from agent.errors import (
     RemoteProtocolError,
 )
 from agent.ocpp.codec import decode
-from agent.ocpp.frontend import Call, FrontEnd, Notice, Outcome, OwnCalls
+from agent.ocpp.frontend import Call, FrontEnd, Notice, Outcome, OwnCalls, ResultReader
 from agent.ocpp.outbox import CallQueue, Order, OwnCall, busy_pause_s, is_peer_busy
 from agent.ocpp.rpc import ErrorReceived, ResultReceived, Rpc
 from agent.ocpp.timers import Timers
@@ -77,6 +78,13 @@ class Caller:
         for call in self._queue.clear():
             call.on_failure(LinkClosed(reason))
 
+    @property
+    def is_moving(self) -> bool:
+        """What waits will go on by itself: for an answer or a busy peer there is a timer, who holds lets go, and the
+        registration lets through or ends what waits for it."""
+        has_timer = "answer" in self._timers or "busy" in self._timers
+        return has_timer or self._held > 0 or self.allowed is not OwnCalls.ALL
+
     def hold(self) -> None:
         """An answer is due first: reports and transaction messages wait until `release`."""
         self._held += 1
@@ -94,7 +102,7 @@ class Caller:
         self._queue.add(call)
         self.pump()
 
-    async def ask(self, notice: Notice) -> Outcome | None:
+    async def ask(self, notice: Notice, order: Order = Order.QUESTION) -> Outcome | None:
         """Send it and wait for what the CSMS says. Raises LinkError, CallRejected and the protocol errors."""
         answered: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
 
@@ -106,7 +114,7 @@ class Caller:
             if not answered.done():
                 answered.set_exception(error)
 
-        self.submit(OwnCall(notice, Order.QUESTION, on_outcome, on_failure))
+        self.submit(OwnCall(notice, order, on_outcome, on_failure))
         return await answered
 
     def pump(self) -> None:
@@ -144,17 +152,12 @@ class Caller:
         if call is None or self._front_end is None:
             return
         self._busy_times = 0
-        reader = self._front_end.results[event.action]
         try:
-            outcome: Outcome = reader.read(decode(event.payload, reader.payload))
+            outcome = _outcome_of(event, self._front_end.results[event.action])
         except RemoteProtocolError as error:
-            log.warning("answer to %s: %s", event.action, error)
-            if reader.if_unreadable is None:
-                call.on_failure(error)
-                self.pump()
-                return
-            outcome = reader.if_unreadable
-        call.on_outcome(outcome)
+            call.on_failure(error)
+        else:
+            call.on_outcome(outcome)
         self.pump()
 
     def take_error(self, event: ErrorReceived) -> None:
@@ -188,3 +191,17 @@ class Caller:
         self._timers.cancel("answer")
         call, self._in_flight = self._in_flight, None
         return call
+
+
+def _outcome_of(event: ResultReceived, reader: ResultReader[Any]) -> Outcome:
+    """What an answer means; RemoteProtocolError when it cannot even be read in part."""
+    try:
+        outcome: Outcome = reader.read(decode(event.payload, reader.payload))
+        return outcome
+    except RemoteProtocolError as error:
+        log.warning("answer to %s: %s", event.action, error)
+        if reader.less is not None:
+            return _outcome_of(event, reader.less)
+        if reader.if_unreadable is None:
+            raise
+        return reader.if_unreadable

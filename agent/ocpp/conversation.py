@@ -14,8 +14,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any, Protocol, assert_never
 
-from agent.charging.facts import Fact, MeterSampled, TransactionMetered
-from agent.charging.ids import BootReason, EvseId, IdToken, IdTokenInfo, ReadingContext, TransactionId
+from agent.charging.facts import Fact, MeterRead, MeterSampled, TransactionMetered
+from agent.charging.ids import BootReason, EvseId, IdToken, IdTokenInfo, TransactionId
 from agent.charging.ports import Clock, Outbox
 from agent.charging.requests import Request, Result, TransferResult
 from agent.charging.settings import Settings
@@ -41,6 +41,8 @@ from agent.ocpp.frontend import (
     Registration,
     Reply,
     Response,
+    SigningAnswered,
+    SigningNotice,
     StationIdentity,
     StatusNotice,
     TokenJudged,
@@ -83,6 +85,7 @@ class StationPort(Bookkeeper, Protocol):
     def subscribe(self, listener: Callable[[Fact], None]) -> Callable[[], None]: ...
     async def execute(self, request: Request) -> Result: ...
     def on_online(self, is_online: bool) -> None: ...
+    def on_clock_set(self) -> None: ...
     def find_transaction(self, reference: str) -> TransactionId | None: ...
 
 
@@ -108,8 +111,10 @@ class Conversation:
         boot_reason: BootReason = BootReason.POWER_UP,
         max_frame_bytes: int = 1_048_576,
         source: random.Random | None = None,
+        on_invalid: Callable[[str], None] = lambda _reason: None,
     ) -> None:
-        """`front_ends` by subprotocol. `source` is for the jitter of the boot retries."""
+        """`front_ends` by subprotocol. `source` is for the jitter of the boot retries. `on_invalid` hears of frames
+        that are no proper messages."""
         self.identity = identity
         self._front_ends = front_ends
         self._link = link
@@ -118,10 +123,17 @@ class Conversation:
         self._record = journal_of_messages.record
         self._boot_reason = boot_reason
         self._max_frame_bytes = max_frame_bytes
+        self._on_invalid = on_invalid
         self._caller = Caller(station.settings, clock, self._write, self._encode)
         self._delivery = Delivery(
-            outbox, station.settings, station, self._caller.submit, lambda: self.is_online
+            outbox,
+            station.settings,
+            station,
+            self._caller.submit,
+            lambda: self.is_online,
+            lambda: self._caller.is_moving,
         )
+        self.pulse = self._delivery.pulse
         self._boots = BootSchedule(source or random.Random())
         self._accepted_boot = ""
         self._front_end: FrontEnd | None = None
@@ -145,6 +157,11 @@ class Conversation:
     def is_online(self) -> bool:
         """Connected and accepted: calls of any kind may go out."""
         return self._rpc is not None and self._boots.registration is Registration.ACCEPTED
+
+    @property
+    def has_connection(self) -> bool:
+        """It takes part in a connection; False beside a connected link: it missed the opening, or was ended."""
+        return self._rpc is not None
 
     @property
     def settings(self) -> Settings:
@@ -188,6 +205,15 @@ class Conversation:
             raise LocalProtocolError("this OCPP version has no message for vendor data")
         return outcome.result
 
+    async def ask_to_sign(self, request: str, *, triggered: bool) -> bool:
+        """Have a signing request (PEM) signed; whether the CSMS takes it. `triggered`: it asked for it, which it may
+        do before it accepts the station (W A00.FR.806). Raises LinkClosed, CallTimeout, CallRejected."""
+        if not self.is_online and not (triggered and self._rpc is not None):
+            raise LinkClosed("not connected, or not accepted by the CSMS")
+        order = Order.TRIGGERED if triggered else Order.QUESTION
+        outcome = await self._caller.ask(SigningNotice(request), order)
+        return isinstance(outcome, SigningAnswered) and outcome.is_accepted
+
     async def flush(self, timeout_s: float) -> bool:
         """Wait until every transaction message was delivered, before a reset or the end; False: not in that time."""
         self._delivery.wake()
@@ -223,9 +249,9 @@ class Conversation:
         front_end = self._front_ends[subprotocol]
         if front_end is not self._front_end:
             self._front_end = front_end
-            self._statuses = StatusReports(front_end.status_between)
+            self._statuses = StatusReports(front_end.status_between, front_end.least_status_s)
             self._boots.start_over()
-        elif self._boots.registration is Registration.ACCEPTED and self._boot_text() != self._accepted_boot:
+        elif self._boots.registration is Registration.ACCEPTED and self._is_boot_due_again():
             self._boots.start_over()
         self._rpc = Rpc(self._max_frame_bytes, front_end.error_codes)
         self._caller.open(self._rpc, front_end)
@@ -258,10 +284,13 @@ class Conversation:
             self._caller.take_error(event)
         elif isinstance(event, Refused):
             log.warning("refused a message of the CSMS: %s", event.reason)
+            self._on_invalid(event.reason)
             if self._gate.answers_calls:
                 self._write(event.answer_text)
         elif isinstance(event, Ignored):
             log.warning("ignored a message of the CSMS: %s", event.reason)
+            if not event.is_late:
+                self._on_invalid(event.reason)
         else:
             assert_never(event)
 
@@ -386,12 +415,18 @@ class Conversation:
                 self._boot_answered(outcome)
             case ClockTold(csms_time):
                 self._last_clock_time = self._clock.time()
-                if csms_time is not None:
-                    self._clock.synchronize(csms_time)
-            case None | Acknowledged() | TokenJudged() | TransactionAcknowledged() | TransferAnswered():
+                self._set_clock(csms_time)
+            case None | Acknowledged() | TokenJudged() | TransactionAcknowledged():
+                pass
+            case TransferAnswered() | SigningAnswered():
                 pass
             case _:
                 assert_never(outcome)
+
+    def _set_clock(self, csms_time: datetime | None) -> None:
+        """Follow the CSMS's clock; what waits for a time of day has to know when it was moved."""
+        if csms_time is not None and self._clock.synchronize(csms_time):
+            self._station.on_clock_set()
 
     # --- registration ----------------------------------------------------------------------------------
 
@@ -419,8 +454,7 @@ class Conversation:
         self._boots.answered(answer, self._clock.time())
         self._pass_gate(self._front_end.gates[answer.registration])
         log.info("registration %s, interval %d s", answer.registration, answer.interval_s)
-        if answer.csms_time is not None:
-            self._clock.synchronize(answer.csms_time)
+        self._set_clock(answer.csms_time)
         if answer.registration is Registration.ACCEPTED:
             self._accepted_boot = self._boot_text()
             if answer.interval_s > 0:
@@ -447,6 +481,11 @@ class Conversation:
         self._boots.failed(self._clock.time())
         self._schedule_boot()
 
+    def _is_boot_due_again(self) -> bool:
+        """OCPP-J 5.4: not after a mere reconnect, unless what it says has changed or the setting wants it."""
+        always = self.settings.flag("boot_notification_on_reconnect")
+        return always or self._boot_text() != self._accepted_boot
+
     def _boot_text(self) -> str:
         """What BootNotification says of us now; a difference after a reconnect is a reason to send it (R16-007)."""
         message = self._encode(BootNotice(self._boot_reason), None)
@@ -469,7 +508,7 @@ class Conversation:
             self._caller.last_call_time + interval_s - now, self._last_clock_time + LONGEST_SILENCE_S - now
         )
         if left_s <= 0:
-            left_s = interval_s
+            left_s = min(interval_s, LONGEST_SILENCE_S)
             if self.is_online and not self._has_heartbeat_waiting:
                 self._has_heartbeat_waiting = True
                 self._caller.submit(
@@ -492,10 +531,10 @@ class Conversation:
     def _on_fact(self, fact: Fact) -> None:
         self._picture = None
         if isinstance(fact, MeterSampled):
-            if self.is_online and fact.sample.context is not ReadingContext.TRIGGER:
+            if self.is_online:
                 self._report(fact)
             return  # current or nothing
-        if not isinstance(fact, TransactionMetered):
+        if not isinstance(fact, TransactionMetered | MeterRead):
             self._report_statuses(live=True)
         self._delivery.wake()
 
@@ -513,7 +552,13 @@ class Conversation:
         if statuses is None or front_end is None:
             return
         time = self._clock.time()
-        statuses.observe(front_end.connector_statuses(self.snapshot()), time, self.now())
+        snapshot = self.snapshot()
+        # What the board has not said yet is not told: a cable that is in would show as Available for a moment.
+        unknown = {evse_id for evse_id, evse in snapshot.evses.items() if not evse.is_known}
+        present = front_end.connector_statuses(snapshot).items()
+        statuses.observe(
+            {place: status for place, status in present if place[0] not in unknown}, time, self.now()
+        )
         if not self.is_online:
             return
         minimum_s = self.settings.integer("minimum_status_duration_s")

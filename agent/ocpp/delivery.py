@@ -10,18 +10,27 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from agent.charging.facts import DurableFact, TransactionFact, TransactionStarted, TransactionStopped
+from agent.charging.facts import (
+    DurableFact,
+    MeterRead,
+    TransactionFact,
+    TransactionStarted,
+    TransactionStopped,
+)
 from agent.charging.ids import IdToken, IdTokenInfo, TransactionId
 from agent.charging.ports import Outbox, OutboxRow
 from agent.charging.settings import Settings
 from agent.errors import AgentError, CallRejected, LinkClosed, LocalProtocolError, StoreError
 from agent.ocpp.frontend import Outcome, TransactionAcknowledged
 from agent.ocpp.outbox import GiveUp, Order, OwnCall, Retry, RetryRule, after_failure
+from agent.supervisor import Pulse
 
 log = logging.getLogger(__name__)
 
 STORE_RETRY_FIRST_S = 1.0
 STORE_RETRY_LONGEST_S = 60.0
+STEP_S = 60.0
+"""No step of the pump takes longer, unless its wait is explained: for a timer, for a try that is not due yet."""
 
 T = TypeVar("T")
 
@@ -45,7 +54,11 @@ class Delivery:
         station: Bookkeeper,
         submit: Callable[[OwnCall], None],
         is_open: Callable[[], bool],
+        is_moving: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`is_moving`: whatever was submitted is still on its way, and there will be word of it."""
+        self.pulse = Pulse()
+        self._is_moving = is_moving
         self._outbox = outbox
         self._settings = settings
         self._station = station
@@ -53,6 +66,8 @@ class Delivery:
         self._is_open = is_open
         self._wanted = asyncio.Event()
         self._empty = asyncio.Event()
+        self._unknown_there: set[type] = set()
+        """Kinds of facts whose message the CSMS does not know; until the next start nobody tries again."""
         self.bindings: dict[str, TransactionId] = {}
         """References that the CSMS has given and that are just being written to disk."""
 
@@ -69,10 +84,11 @@ class Delivery:
         """Until cancelled. Starts with a look at the queue: a former run may have ended in the middle of a row."""
         self._wanted.set()
         while True:
+            self.pulse.rest()
             await self._wanted.wait()
             self._wanted.clear()
             while self._is_open():
-                row = await _durably(self._outbox.first)
+                row = await self._durably(self._outbox.first)
                 if row is None:
                     if not self._wanted.is_set():
                         self._empty.set()
@@ -82,9 +98,15 @@ class Delivery:
     async def _deliver(self, row: OutboxRow) -> None:
         fact = row.fact
         reference: str | None = None
+        if type(fact) in self._unknown_there:
+            await self._durably(
+                lambda: self._outbox.discard(row.row_id, "the CSMS does not know its message")
+            )
+            return
         if isinstance(fact, TransactionFact) and not isinstance(fact, TransactionStarted):
             transaction_id = fact.transaction_id
-            reference = await _durably(lambda: self._outbox.reference(transaction_id))
+            reference = await self._durably(lambda: self._outbox.reference(transaction_id))
+        self.pulse.within(STEP_S, self._is_moving)
         try:
             outcome = await self._send(fact, reference)
         except LinkClosed:
@@ -123,7 +145,7 @@ class Delivery:
         fact = row.fact
         answer = outcome if isinstance(outcome, TransactionAcknowledged) else TransactionAcknowledged()
         reference = answer.reference
-        await _durably(lambda: self._outbox.confirm(row.row_id, reference))
+        await self._durably(lambda: self._outbox.confirm(row.row_id, reference))
         if reference is not None and isinstance(fact, TransactionStarted):
             self._station.transaction_bound(fact.transaction_id, reference)
             self.bindings.pop(reference, None)
@@ -145,14 +167,16 @@ class Delivery:
     async def _failed(self, row: OutboxRow, error: AgentError) -> None:
         name = type(row.fact).__name__
         if isinstance(error, LocalProtocolError):  # it will never get better
-            await _durably(lambda: self._outbox.discard(row.row_id, str(error)))
+            await self._durably(lambda: self._outbox.discard(row.row_id, str(error)))
             return
-        if isinstance(error, CallRejected) and not isinstance(row.fact, TransactionFact):
+        if isinstance(error, CallRejected) and not isinstance(row.fact, TransactionFact | MeterRead):
             # The CSMS has seen it and does not want it; transactions behind it do not wait for a second no.
             log.warning("%s is not wanted by the CSMS: %s", name, error)
-            await _durably(lambda: self._outbox.discard(row.row_id, str(error)))
+            if error.code in ("NotImplemented", "NotSupported"):
+                self._unknown_there.add(type(row.fact))
+            await self._durably(lambda: self._outbox.discard(row.row_id, str(error)))
             return
-        await _durably(lambda: self._outbox.count_attempt(row.row_id))
+        await self._durably(lambda: self._outbox.count_attempt(row.row_id))
         rule = RetryRule(
             self._settings.integer("transaction_message_attempts"),
             self._settings.integer("transaction_message_retry_interval_s"),
@@ -160,19 +184,20 @@ class Delivery:
         match after_failure(row.attempts + 1, rule):
             case GiveUp():
                 log.error("%s is given up after %d attempts: %s", name, row.attempts + 1, error)
-                await _durably(lambda: self._outbox.discard(row.row_id, str(error)))
+                await self._durably(lambda: self._outbox.discard(row.row_id, str(error)))
             case Retry(after_s):
                 log.warning("%s was not taken, again in %.0f s: %s", name, after_s, error)
+                self.pulse.within(after_s + STEP_S)
                 await asyncio.sleep(after_s)
 
-
-async def _durably(operation: Callable[[], Awaitable[T]]) -> T:
-    """Repeat until the store takes it: a full disk stops the queue, it does not lose or double what is in it."""
-    pause_s = STORE_RETRY_FIRST_S
-    while True:
-        try:
-            return await operation()
-        except StoreError as error:
-            log.error("the outbox waits for the store, next try in %.0f s: %s", pause_s, error)
-        await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 2, STORE_RETRY_LONGEST_S)
+    async def _durably(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Repeat until the store takes it: a full disk stops the queue, it does not lose or double what is in it."""
+        pause_s = STORE_RETRY_FIRST_S
+        while True:
+            self.pulse.within(pause_s + STEP_S)
+            try:
+                return await operation()
+            except StoreError as error:
+                log.error("the outbox waits for the store, next try in %.0f s: %s", pause_s, error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, STORE_RETRY_LONGEST_S)

@@ -102,9 +102,21 @@ class TransferNotice(Struct, frozen=True):
 class DiagnosticsNotice(Struct, frozen=True):
     """Where an upload of diagnostics or a log stands."""
 
+    is_log: bool = False
+    """1.6: as the message of the security extension (ExtendedTriggerMessage asked for it)."""
+
+
+class SigningNotice(Struct, frozen=True):
+    """Have the station's public key signed: a request as PEM (PKCS#10)."""
+
+    request: str
+
 
 class FirmwareNotice(Struct, frozen=True):
     """Where a firmware update stands."""
+
+    is_signed: bool = False
+    """1.6: as the message of the security extension (ExtendedTriggerMessage asked for it)."""
 
 
 Notice: TypeAlias = (
@@ -115,6 +127,7 @@ Notice: TypeAlias = (
     | TransferNotice
     | DiagnosticsNotice
     | FirmwareNotice
+    | SigningNotice
     | MeterSampled
     | DurableFact
 )
@@ -169,12 +182,24 @@ class TransferAnswered(Struct, frozen=True):
     result: TransferResult
 
 
+class SigningAnswered(Struct, frozen=True):
+    """Whether the CSMS passes the signing request on."""
+
+    is_accepted: bool
+
+
 class Acknowledged(Struct, frozen=True):
     """It arrived; the answer says nothing more."""
 
 
 Outcome: TypeAlias = (
-    Registered | ClockTold | TokenJudged | TransactionAcknowledged | TransferAnswered | Acknowledged
+    Registered
+    | ClockTold
+    | TokenJudged
+    | TransactionAcknowledged
+    | TransferAnswered
+    | SigningAnswered
+    | Acknowledged
 )
 
 # --- what a handler answers --------------------------------------------------------------------------------
@@ -246,6 +271,8 @@ class ResultReader(Generic[P]):
     read: Callable[[P], Outcome]
     if_unreadable: Outcome | None = None
     """What a payload that cannot be read still means: a CALLRESULT says that the call arrived. None: too little."""
+    less: "ResultReader[Any] | None" = None
+    """Tried on a payload that `payload` does not fit: what cannot be done without."""
 
 
 class FrontEnd(Struct, frozen=True):
@@ -263,6 +290,8 @@ class FrontEnd(Struct, frozen=True):
     connector_statuses: Callable[[StationSnapshot], Mapping[Place, ConnectorStatus]]
     status_between: Callable[[ConnectorStatus, ConnectorStatus], ConnectorStatus | None]
     """The status that has to be told between two, where the version does not allow the direct step."""
+    least_status_s: Callable[[ConnectorStatus, ConnectorStatus], float]
+    """How long a status lasts at least before it is told after the one told last, whatever the CSMS has set."""
 
 
 K = TypeVar("K")

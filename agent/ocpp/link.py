@@ -27,7 +27,8 @@ from yarl import URL
 from agent.errors import ConnectFailed, LinkClosed
 from agent.ocpp.backoff import BackOff, BackOffLimits
 from agent.ocpp.sender import FrameSender
-from agent.ocpp.tls import client_context, failure_kind
+from agent.ocpp.tls import client_context, failure_kind, verified_chain
+from agent.supervisor import Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,10 @@ _PATH_CHARACTERS = "/%:@!$&'()*+,;="
 _NORMAL_CLOSURE, _GOING_AWAY = 1000, 1001
 _CLOSE_REASON_BYTES = 123
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
+_CREDENTIALS_STATUS = frozenset({401, 403})
+_STEP_S = 60.0
+"""Beyond its own time limits, no step of the link takes longer."""
+_SETTLED_BY_HUMANS = frozenset({"REFUSED", "CREDENTIALS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +55,19 @@ class LinkConfig:
     accept_missing_subprotocol: bool = False
     """Speak the first subprotocol with a server that selects none, against OCPP-J 1.6 3.2 (R16-004)."""
     security_profile: int = 0
-    """0 plain or any TLS without password, 1 password, 2 password over TLS (R16-311)."""
+    """0 plain or any TLS without password, 1 password, 2 password over TLS, 3 own certificate (R16-311)."""
     password: bytes | None = None
     """The bytes of AuthorizationKey, already decoded from hex. None or empty: no Authorization header."""
     ca_file: str = ""
-    """Trust anchors as PEM; empty: those of the system."""
+    """Trust anchors as PEM; empty: those of `roots`, or those of the system."""
+    roots: str = ""
+    """Installed root certificates as PEM text, trusted beside `ca_file`."""
+    certificate_file: str = ""
+    """Own certificate as PEM with its chain, for profile 3."""
+    key_file: str = ""
+    """Its private key; empty: in the same file."""
+    checks_time: bool = True
+    """False while nobody has told what time it is: validity periods cannot be judged (W 2.6.1)."""
     compression: bool = False
     """Offer permessage-deflate: saves mobile data, costs latency (R16-009)."""
     max_frame_bytes: int = 1_048_576
@@ -80,11 +93,13 @@ def connection_url(config: LinkConfig) -> str:
         reason = "neither credentials nor a fragment may stand in the URL"
     elif config.security_profile == 1 and url.scheme == "wss":
         reason = "security profile 1 is without TLS: use ws:// or profile 2"
-    elif config.security_profile == 2 and url.scheme == "ws":
-        reason = "security profile 2 needs wss://"
-    elif config.security_profile not in (0, 1, 2):
+    elif config.security_profile in (2, 3) and url.scheme == "ws":
+        reason = f"security profile {config.security_profile} needs wss://"
+    elif config.security_profile not in (0, 1, 2, 3):
         reason = f"security profile {config.security_profile} is not supported"
-    elif config.security_profile and ":" in config.identity:
+    elif config.security_profile == 3 and not config.certificate_file:
+        reason = "security profile 3 needs a certificate of the station"
+    elif config.security_profile in (1, 2) and ":" in config.identity:
         reason = "an identity with a colon cannot be a user name (RFC 7617)"
     if reason:
         raise ConnectFailed(f"{config.url}: {reason}", "CONFIGURATION")
@@ -111,10 +126,14 @@ class Link:
         """May be replaced; counts from the next attempt on (see `reconnect`)."""
         self.last_failure: ConnectFailed | None = None
         """Of the latest attempt; None once connected."""
+        self.peer_chain: tuple[bytes, ...] | None = ()
+        """The certificates (DER) by which the present connection was verified, from that of the CSMS to the root;
+        () without TLS or connection, None where they cannot be told."""
         self._on_open, self._on_text, self._on_closed = on_open, on_text, on_closed
         self._on_failed = on_failed
         self._back_off = back_off or BackOff(config.back_off)
         self._ping_interval_s = config.ping_interval_s
+        self.pulse = Pulse()
         self._wanted = asyncio.Event()
         self._wanted.set()
         self._nudged = asyncio.Event()
@@ -167,7 +186,9 @@ class Link:
     async def run(self) -> None:
         """Until cancelled; then the connection is closed with 1001 and `on_closed` has been called."""
         while True:
+            self.pulse.rest()
             await self._wanted.wait()
+            self.pulse.within(self.config.connect_timeout_s + self.config.close_timeout_s + _STEP_S)
             self._closing_reason = None
             self._nudged.clear()
             wait_s = 0.0
@@ -177,9 +198,12 @@ class Link:
             except ConnectFailed as failure:
                 if self._wanted.is_set():
                     self._report(failure)
-                    wait_s = self._back_off.next_wait_s(failure.kind == "REFUSED", failure.retry_after_s)
+                    wait_s = self._back_off.next_wait_s(
+                        failure.kind in _SETTLED_BY_HUMANS, failure.retry_after_s
+                    )
             if self._wanted.is_set():
                 logger.debug("next attempt in %.1f s", wait_s)
+                self.pulse.within(wait_s + _STEP_S)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._nudged.wait()
@@ -219,7 +243,7 @@ class Link:
         self, session: aiohttp.ClientSession, url: str, config: LinkConfig
     ) -> aiohttp.ClientWebSocketResponse:
         headers = {"User-Agent": "evse-agent"}
-        if config.security_profile and config.password:
+        if config.security_profile in (1, 2) and config.password:
             credentials = config.identity.encode() + b":" + config.password
             headers["Authorization"] = "Basic " + base64.b64encode(credentials).decode()
         try:
@@ -250,10 +274,12 @@ class Link:
             lambda: self._begin_close("the CSMS does not read"), MEMORY_FACTOR * config.max_frame_bytes
         )
         self._socket = web_socket
+        self.peer_chain = verified_chain(web_socket.get_extra_info("ssl_object"))
         self.last_failure = None
         logger.info("connected to %s with %s", config.url, self._subprotocol)
         reason = "stopped"
         try:
+            self.pulse.rest()  # whether the peer lives is asked by pings; a close sets the next limit
             self._schedule_ping()
             self._on_open(self._subprotocol)
             reason = await self._read(web_socket)
@@ -266,6 +292,7 @@ class Link:
                 await self._finish_close(config)
             finally:
                 self._socket = None
+                self.peer_chain = ()
                 logger.info("connection closed: %s", reason)
                 self._on_closed(reason)
 
@@ -307,6 +334,7 @@ class Link:
                 self._scope.reschedule(0)
             return
         self._closing_reason = reason
+        self.pulse.within(4 * self.config.close_timeout_s + _STEP_S)
         message = reason.encode("ascii", "replace")[:_CLOSE_REASON_BYTES]
         self._closer = asyncio.ensure_future(self._socket.close(code=code, message=message))
 
@@ -376,14 +404,21 @@ def _session(chosen: list[str]) -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(refuse_redirect)
     trace.on_request_end.append(note_chosen)
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), trace_configs=[trace])
+    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), trace_configs=[trace])
+    # aiohttp would dial a second time, at once, when the first connection ends without an answer (R16-006).
+    session._retry_connection = False
+    return session
 
 
 async def _trust(config: LinkConfig) -> ssl.SSLContext:
+    own = (config.certificate_file, config.key_file) if config.security_profile == 3 else None
     try:
-        return await asyncio.to_thread(client_context, config.ca_file)
+        return await asyncio.to_thread(
+            client_context, config.ca_file, config.roots, own, checks_time=config.checks_time
+        )
     except OSError as error:
-        raise ConnectFailed(f"{config.ca_file or 'trust anchors'}: {error}", "CONFIGURATION") from error
+        where = ", ".join(filter(None, (config.ca_file, config.certificate_file))) or "trust anchors"
+        raise ConnectFailed(f"{where}: {error}", "CONFIGURATION") from error
 
 
 def _explain(error: Exception, timeout_s: float) -> ConnectFailed:
@@ -391,19 +426,35 @@ def _explain(error: Exception, timeout_s: float) -> ConnectFailed:
     match error:
         case aiohttp.WSServerHandshakeError(status=status):
             retry_after = error.headers.get("Retry-After", "") if error.headers else ""
-            is_refused = 300 <= status < 500 and status not in _TRANSIENT_STATUS
+            kind = "UNREACHABLE"
+            if status in _CREDENTIALS_STATUS:
+                kind = "CREDENTIALS"
+            elif 300 <= status < 500 and status not in _TRANSIENT_STATUS:
+                kind = "REFUSED"
             return ConnectFailed(
                 f"HTTP {status} on the upgrade" if status != 101 else error.message,
-                "REFUSED" if is_refused else "UNREACHABLE",
+                kind,
                 float(retry_after) if retry_after.isdecimal() else 0.0,
             )
         case aiohttp.ClientConnectorCertificateError():
             return ConnectFailed(f"certificate of the CSMS: {error.certificate_error}", "TLS_CERTIFICATE")
         case aiohttp.ClientConnectorSSLError(os_error=ssl.SSLError() as tls_error):
             return ConnectFailed(f"TLS: {tls_error}", failure_kind(tls_error))
+        case aiohttp.ClientError() if (tls_cause := _tls_cause(error)) is not None:
+            # In TLS 1.3 the server judges our certificate after the handshake.
+            return ConnectFailed(f"TLS: {tls_cause}", failure_kind(tls_cause))
         case aiohttp.ClientConnectorError(host=host, port=port, os_error=cause):
             reason = cause.strerror or str(cause) or type(cause).__name__
             return ConnectFailed(f"{host}:{port}: {reason}")
         case TimeoutError():
             return ConnectFailed(f"no connection within {timeout_s:g} s")
     return ConnectFailed(str(error) or type(error).__name__)
+
+
+def _tls_cause(error: BaseException) -> ssl.SSLError | None:
+    """The TLS alert behind an error of the HTTP client."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        inner = getattr(cause, "os_error", None)
+        cause = inner if isinstance(inner, ssl.SSLError) else cause.__cause__ or cause.__context__
+    return cause

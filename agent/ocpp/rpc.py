@@ -89,6 +89,8 @@ class Ignored(msgspec.Struct, frozen=True, gc=False):
     """Nothing to do but to log `reason`; it quotes no payload."""
 
     reason: str
+    is_late: bool = False
+    """A proper answer, to a call that nobody waits for any more."""
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -223,7 +225,7 @@ class Rpc:
 
     def _match_result(self, message_id: str, payload: msgspec.Raw) -> Event:
         if message_id != self._in_flight:
-            return Ignored(f"a result nobody waits for, {_shown(message_id)}")
+            return Ignored(f"a result nobody waits for, {_shown(message_id)}", is_late=True)
         self._in_flight = None
         if bytes(payload).strip() == b"null":
             payload = _EMPTY
@@ -231,7 +233,10 @@ class Rpc:
 
     def _match_error(self, message_id: str, code: str, description: str) -> Event:
         if message_id != self._in_flight:
-            return Ignored(f"an error nobody waits for, {_shown(message_id)}: {code[:40]} {description[:80]}")
+            return Ignored(
+                f"an error nobody waits for, {_shown(message_id)}: {code[:40]} {description[:80]}",
+                is_late=True,
+            )
         self._in_flight = None
         return ErrorReceived(message_id, self._action_in_flight, code, description)
 

@@ -1,8 +1,8 @@
 """Which connector status has to be told, and when. Pure; `time` is loop time in seconds, `at` wall time.
 
-A status is told on change only, and only after it lasted MinimumStatusDuration (R16-061, R16-074); after a boot every
-place is told, after an offline period only what changed meanwhile (R16-053, R16-083). The words of a status are those
-of a front end. Used by `agent/ocpp/conversation.py`.
+A status is told on change only, and only after it lasted MinimumStatusDuration and what the version adds to it
+(R16-061, R16-074, R16-075); after a boot every place is told, after an offline period only what changed meanwhile
+(R16-053, R16-083). The words of a status are those of a front end. Used by `agent/ocpp/conversation.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +12,8 @@ from datetime import datetime
 from agent.ocpp.frontend import ConnectorStatus, Place, StatusNotice
 
 Between = Callable[[ConnectorStatus, ConnectorStatus], ConnectorStatus | None]
+Least = Callable[[ConnectorStatus, ConnectorStatus], float]
+"""(told last, present) -> s that the present one has to last in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,9 @@ class _Seen:
 class StatusReports:
     """What is, and what the CSMS was told."""
 
-    def __init__(self, between: Between) -> None:
+    def __init__(self, between: Between, least_s: Least) -> None:
         self._between = between
+        self._least_s = least_s
         self._seen: dict[Place, _Seen] = {}
         self._told: dict[Place, ConnectorStatus] = {}
 
@@ -44,7 +47,7 @@ class StatusReports:
             (seen.since_time, place, seen)
             for place, seen in self._seen.items()
             if self._told.get(place) != seen.status
-            and (not live or place not in self._told or time >= seen.since_time + minimum_s)
+            and (not live or time >= self._due_time(place, seen, minimum_s))
         ]
         notices: list[StatusNotice] = []
         for _since, place, seen in sorted(due, key=lambda entry: entry[:2]):
@@ -60,11 +63,17 @@ class StatusReports:
     def next_time(self, minimum_s: float) -> float | None:
         """When `due` has to be asked again at the latest."""
         times = [
-            seen.since_time + minimum_s
+            self._due_time(place, seen, minimum_s)
             for place, seen in self._seen.items()
             if self._told.get(place) != seen.status
         ]
         return min(times, default=None)
+
+    def _due_time(self, place: Place, seen: _Seen, minimum_s: float) -> float:
+        told = self._told.get(place)
+        if told is None:
+            return seen.since_time
+        return seen.since_time + minimum_s + self._least_s(told, seen.status)
 
     def told(self, place: Place, status: ConnectorStatus) -> None:
         """The CSMS learnt this status in another way: it was triggered."""

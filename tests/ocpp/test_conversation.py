@@ -44,7 +44,7 @@ def actions(talk: Talk) -> list[Any]:
 # --- calls of the CSMS ---------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R16-018")
+@pytest.mark.req("R16-018", "FIELD-20")
 async def test_calls_are_answered_while_ours_is_outstanding_and_before_the_boot_is_answered() -> None:
     async with Talk() as talk:
         talk.open()
@@ -54,16 +54,14 @@ async def test_calls_are_answered_while_ours_is_outstanding_and_before_the_boot_
         talk.reply_to_boot("Accepted")
         talk.take("StatusNotification")
         talk.call("GetLocalListVersion")
-        assert talk.answers["c2"] == [3, "c2", {"listVersion": -1}]
+        assert talk.answers["c2"] == [3, "c2", {"listVersion": 0}]
 
 
 @pytest.mark.req("R16-026", "R16-023")
 @pytest.mark.parametrize(
     ("action", "code"),
     [
-        ("SetChargingProfile", "NotSupported"),
-        ("UpdateFirmware", "NotSupported"),
-        ("GetLog", "NotSupported"),
+        ("SecurityEventNotification", "NotSupported"),
         ("BootNotification", "NotSupported"),
         ("reset", "NotImplemented"),
         ("NoSuchAction", "NotImplemented"),
@@ -111,7 +109,10 @@ async def test_a_crash_is_an_internal_error_and_the_conversation_goes_on(
         assert "vendor handler failed" not in talk.link.sent[-1]
         talk.station.picture = None  # type: ignore[assignment]
         assert await talk.ask("UnlockConnector", {"connectorId": 1}) == "InternalError"
-        assert (await talk.ask("GetLocalListVersion")) == {"listVersion": -1}
+        assert (await talk.ask("GetConfiguration", {"key": ["x"]})) == {
+            "configurationKey": [],
+            "unknownKey": ["x"],
+        }
 
 
 async def test_a_station_that_never_answers_gives_an_internal_error_in_the_end() -> None:
@@ -146,7 +147,7 @@ async def test_an_answer_that_is_ready_after_the_connection_ended_is_dropped() -
         assert talk.answers == {}
 
 
-@pytest.mark.req("R16-188", "R16-281")
+@pytest.mark.req("R16-188", "R16-281", "FIELD-72")
 async def test_the_answer_goes_before_the_status_that_it_brings_about() -> None:
     async with Talk() as talk:
         talk.boot()
@@ -190,7 +191,7 @@ async def test_every_message_is_in_the_journal_as_it_stands_on_the_wire() -> Non
         assert talk.journal.texts == [
             ("out", talk.link.sent[0]),
             ("in", '[2, "c1", "GetLocalListVersion", {}]'),
-            ("out", '[3,"c1",{"listVersion":-1}]'),
+            ("out", '[3,"c1",{"listVersion":0}]'),
         ]
 
 
@@ -244,7 +245,7 @@ async def test_no_text_ends_the_conversation(text: str) -> None:
         talk.conversation.on_text(text)
         await talk.settle()
         talk.frames()
-        assert (await talk.ask("GetLocalListVersion")) == {"listVersion": -1}
+        assert (await talk.ask("GetLocalListVersion")) == {"listVersion": 0}
 
 
 # --- questions -----------------------------------------------------------------------------------------
@@ -321,7 +322,7 @@ async def test_outgoing_data_transfer_that_fails_says_how() -> None:
         with pytest.raises(LocalProtocolError):
             await talk.conversation.transfer_data("v" * 256, None, None)
         talk.in_flight = None
-        assert (await talk.ask("GetLocalListVersion")) == {"listVersion": -1}
+        assert (await talk.ask("GetLocalListVersion")) == {"listVersion": 0}
 
 
 @pytest.mark.req("R16-019", "R16-020", "R16-017")

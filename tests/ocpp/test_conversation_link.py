@@ -87,7 +87,7 @@ async def test_a_transaction_survives_a_cut_connection() -> None:
 async def test_calls_are_answered_while_the_boot_is_outstanding() -> None:
     async with Csms() as csms, talking(csms):
         boot = await csms.expect("BootNotification")
-        assert (await csms.call("GetLocalListVersion")).payload == {"listVersion": -1}
+        assert (await csms.call("GetLocalListVersion")).payload == {"listVersion": 0}
         boot.accept()
         csms.always("StatusNotification")
         await asyncio.sleep(1)

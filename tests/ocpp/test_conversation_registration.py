@@ -51,7 +51,7 @@ async def test_boot_sets_the_clock_unless_the_time_has_no_zone() -> None:
         assert talk.clock.now().isoformat().startswith("2030-01-01T00:00:00")
 
 
-@pytest.mark.req("R16-046", "R16-049", "TC_002_CS")
+@pytest.mark.req("R16-046", "R16-049", "TC_002_CS", "FIELD-25", "FIELD-26")
 async def test_pending_waits_for_the_interval_and_sends_nothing_else() -> None:
     async with Talk(FakeStation(plugged())) as talk:
         talk.boot("Pending", interval=20)
@@ -74,7 +74,7 @@ async def test_pending_answers_the_csms() -> None:
         }
 
 
-@pytest.mark.req("R16-050")
+@pytest.mark.req("R16-050", "FIELD-80")
 @pytest.mark.parametrize("status", ["Pending", None])
 async def test_without_acceptance_nothing_is_started_or_stopped_from_afar(status: str | None) -> None:
     async with Talk() as talk:
@@ -101,7 +101,7 @@ async def test_rejected_is_silent_to_the_csms_until_the_interval_is_over() -> No
         talk.take("StatusNotification")
 
 
-@pytest.mark.req("R16-052")
+@pytest.mark.req("R16-052", "FIELD-26")
 @pytest.mark.parametrize("how", ["error", "timeout", "garbage"])
 async def test_a_failed_boot_is_tried_again_after_the_local_default(how: str) -> None:
     async with Talk() as talk:
@@ -120,6 +120,7 @@ async def test_a_failed_boot_is_tried_again_after_the_local_default(how: str) ->
         talk.take("BootNotification")
 
 
+@pytest.mark.req("FIELD-21")
 async def test_a_busy_csms_gets_the_boot_again_after_a_moment_not_a_minute() -> None:
     async with Talk() as talk:
         talk.open()

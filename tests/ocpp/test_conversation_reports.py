@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from agent.charging.facts import EvseChanged, MeterSampled, Sample, SampledValue
+from agent.charging.facts import EvseChanged, MeterRead, MeterSampled, Sample, SampledValue
 from agent.charging.ids import ReadingContext
 from agent.charging.requests import SampleMeters
 from tests.helpers.fake_station import NOW, FakeStation
@@ -114,6 +114,7 @@ async def test_identical_triggers_that_wait_become_one() -> None:
         assert all(frame[2] == {"status": "Accepted"} for frame in talk.answers.values())
 
 
+@pytest.mark.req("FIELD-48")
 async def test_a_triggered_status_is_as_of_sending_and_needs_no_second_report() -> None:
     async with Talk(FakeStation(MinimumStatusDuration=60)) as talk:
         talk.boot()
@@ -167,6 +168,7 @@ async def test_heartbeat_after_the_interval_of_silence_sets_the_clock() -> None:
         talk.take("Heartbeat")
         talk.reply({"currentTime": "2031-01-01T00:00:00Z"})
         assert talk.clock.now().year == 2031
+        assert talk.station.clock_changes == 1, "what waits for a time of day was told"
         await asyncio.sleep(100.1)
         talk.take("Heartbeat")
 
@@ -243,18 +245,55 @@ async def test_a_status_that_never_arrived_is_told_with_the_next_connection() ->
         assert talk.take("StatusNotification")["status"] == "Preparing"
 
 
-@pytest.mark.req("R16-151")
-async def test_clock_aligned_readings_outside_transactions_are_sent_while_online_only() -> None:
+@pytest.mark.req("R16-133", "R16-135", "R16-144", "R16-151", "FIELD-45")
+async def test_readings_outside_transactions_wait_for_the_csms_and_keep_their_time() -> None:
     async with Talk() as talk:
-        talk.station.publish(reading(ReadingContext.SAMPLE_CLOCK))
+        value = SampledValue("Energy.Active.Import.Register", 1000.0, "Wh")
+        for minute in (0, 15):
+            at = NOW.replace(minute=minute)
+            talk.outbox.add(MeterRead(1, 1, at, Sample(at, ReadingContext.SAMPLE_CLOCK, (value,))))
         talk.boot()
-        talk.station.publish(reading(ReadingContext.SAMPLE_CLOCK))
-        talk.take("MeterValues")
-        talk.reply()
-        talk.close()
-        talk.station.publish(reading(ReadingContext.SAMPLE_CLOCK))
-        talk.open()
+        for minute in (0, 15):
+            await talk.settle()
+            values = talk.take("MeterValues")
+            assert "transactionId" not in values
+            assert values["meterValue"][0]["timestamp"] == f"2026-01-01T12:{minute:02}:00Z"
+            talk.reply()
+        await talk.settle()
         assert talk.silent()
+
+
+@pytest.mark.req("R16-139", "R16-138")
+async def test_a_reading_outside_a_transaction_that_is_refused_is_tried_again_too() -> None:
+    async with Talk(FakeStation(TransactionMessageAttempts=2, TransactionMessageRetryInterval=10)) as talk:
+        value = SampledValue("Energy.Active.Import.Register", 1000.0, "Wh")
+        talk.outbox.add(MeterRead(1, 1, NOW, Sample(NOW, ReadingContext.SAMPLE_CLOCK, (value,))))
+        talk.boot()
+        await talk.settle()
+        talk.take("MeterValues")
+        talk.error("InternalError")
+        await asyncio.sleep(9)
+        assert talk.silent()
+        await asyncio.sleep(2)
+        talk.take("MeterValues")
+        talk.error("InternalError")
+        await asyncio.sleep(60)
+        assert talk.silent()
+        assert not talk.outbox.rows
+
+
+@pytest.mark.req("R16-152", "FIELD-38")
+async def test_a_triggered_reading_names_the_transaction_of_its_moment_however_late_it_is_sent() -> None:
+    async with Talk(FakeStation(charging(1))) as talk:
+        talk.boot()
+        value = SampledValue("Energy.Active.Import.Register", 1000.0, "Wh")
+        taken = MeterSampled(1, 1, "t-1", Sample(NOW, ReadingContext.TRIGGER, (value,)), "42")
+        talk.station.answers[SampleMeters] = (taken,)
+        talk.call("TriggerMessage", {"requestedMessage": "Heartbeat"})  # now one of ours is outstanding
+        await talk.ask("TriggerMessage", {"requestedMessage": "MeterValues", "connectorId": 1})
+        talk.station.change(plugged(1))  # the transaction ends before the answer comes
+        talk.reply({"currentTime": "2026-01-01T12:00:00Z"})
+        assert talk.take("MeterValues")["transactionId"] == 42
 
 
 @pytest.mark.req("R16-010", "R16-013")
@@ -291,7 +330,10 @@ async def test_a_report_that_cannot_be_built_stops_nothing(caplog: pytest.LogCap
     async with Talk() as talk:
         talk.boot()
         unknown = SampledValue("Voltage", "much", "V")  # type: ignore[arg-type]
-        talk.station.publish(MeterSampled(1, 1, None, Sample(NOW, ReadingContext.SAMPLE_CLOCK, (unknown,))))
-        assert "MeterSampled cannot be encoded" in caplog.text
+        talk.outbox.add(MeterRead(1, 1, NOW, Sample(NOW, ReadingContext.SAMPLE_CLOCK, (unknown,))))
+        talk.station.publish(EvseChanged(1, NOW))
+        await talk.settle()
+        assert "MeterRead cannot be encoded" in caplog.text
+        assert not talk.outbox.rows
         talk.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
         talk.take("Heartbeat")

@@ -25,6 +25,7 @@ from agent.charging.ids import (
     IdToken,
     IdTokenInfo,
     ReadingContext,
+    SecurityEventType,
     StopReason,
     TriggerReason,
 )
@@ -258,11 +259,36 @@ async def test_other_calls_overtake_a_row_that_waits_for_its_next_attempt() -> N
 
 @pytest.mark.req("R16-133", "TC_039_CS")
 async def test_facts_without_a_message_in_1_6_are_confirmed_silently() -> None:
-    async with Talk(outbox=MemoryOutbox(updated(), SecurityEventRaised(NOW, "StartupOfTheDevice"))) as talk:
+    async with Talk(outbox=MemoryOutbox(updated(), updated())) as talk:
         talk.boot()
         await talk.settle()
         assert talk.silent()
         assert talk.outbox.rows == []
+
+
+EVENT = SecurityEventRaised(NOW, SecurityEventType.STARTUP_OF_THE_DEVICE)
+
+
+@pytest.mark.parametrize(("code", "sent"), [("NotImplemented", 1), ("NotSupported", 1), ("InternalError", 3)])
+async def test_a_message_that_the_csms_does_not_know_is_sent_once_and_holds_nothing_up(
+    code: str, sent: int
+) -> None:
+    async with Talk(outbox=MemoryOutbox(EVENT, EVENT, started(), EVENT)) as talk:
+        talk.boot()
+        await talk.settle()
+        seen = 0
+        talk.frames()
+        while (frame := talk.in_flight) is not None:
+            if frame[2] == "SecurityEventNotification":
+                seen += 1
+                talk.error(code)
+            else:
+                talk.reply(start_answer(7))
+            await talk.settle()
+            talk.frames()
+        assert seen == sent
+        assert talk.outbox.rows == []
+        assert [fact for fact, _reason in talk.outbox.discarded] == [EVENT] * 3
 
 
 @pytest.mark.parametrize(("fact", "action"), [(stopped(), "StopTransaction"), (metered(), "MeterValues")])

@@ -95,7 +95,7 @@ async def upgrading(subprotocol: str) -> AsyncIterator[str]:
 # --- URL and headers -------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R16-002")
+@pytest.mark.req("R16-002", "TOLERATE-14", "FIELD-4", "FIELD-5")
 @pytest.mark.parametrize(
     ("url", "identity", "dialled"),
     [
@@ -128,7 +128,9 @@ def test_identity_is_appended_once_percent_encoded_behind_one_slash(
         ("ws://user:secret@h/ocpp", 0, "CP001", "credentials"),
         ("wss://h/ocpp", 1, "CP001", "profile 1"),
         ("ws://h/ocpp", 2, "CP001", "needs wss"),
-        ("wss://h/ocpp", 3, "CP001", "not supported"),
+        ("wss://h/ocpp", 4, "CP001", "not supported"),
+        ("wss://h/ocpp", 3, "CP001", "needs a certificate"),
+        ("ws://h/ocpp", 3, "CP001", "needs wss"),
         ("ws://h/ocpp", 1, "CP:1", "colon"),
     ],
 )
@@ -146,7 +148,7 @@ async def test_the_encoded_identity_goes_over_the_wire_untouched() -> None:
     assert csms.handshakes[0].path == "/ocpp/a%2Fb%20c%3Ad"
 
 
-@pytest.mark.req("R16-003")
+@pytest.mark.req("R16-003", "FIELD-1")
 async def test_subprotocols_are_offered_in_the_configured_order() -> None:
     offer = ("ocpp2.1", "ocpp1.6")
     async with Csms(subprotocols=("ocpp1.6",)) as csms, running(csms.url, subprotocols=offer) as (link, seen):
@@ -178,6 +180,7 @@ async def test_a_missing_subprotocol_can_be_taken_as_the_first_one() -> None:
         assert link.subprotocol == "ocpp1.6"
 
 
+@pytest.mark.req("FIELD-3")
 async def test_a_foreign_subprotocol_is_never_taken() -> None:
     async with (
         upgrading("soap") as url,
@@ -188,7 +191,7 @@ async def test_a_foreign_subprotocol_is_never_taken() -> None:
     assert seen.of("open") == []
 
 
-@pytest.mark.req("R16-314", "R16-315")
+@pytest.mark.req("R16-314", "R16-315", "FIELD-7")
 async def test_password_is_sent_as_raw_bytes_in_every_upgrade() -> None:
     password = bytes(range(240, 256))
     async with (
@@ -204,6 +207,7 @@ async def test_password_is_sent_as_raw_bytes_in_every_upgrade() -> None:
         assert base64.b64decode(credentials) == b"AL 1000:" + password
 
 
+@pytest.mark.req("FIELD-8")
 @pytest.mark.parametrize(("profile", "password"), [(0, b"secret"), (1, b""), (1, None)])
 async def test_no_authorization_header_without_a_password_or_a_profile(
     profile: int, password: bytes | None
@@ -272,6 +276,7 @@ async def test_sending_without_a_connection_is_an_error() -> None:
             link.send("[]")
 
 
+@pytest.mark.req("FIELD-15")
 async def test_a_large_message_does_not_cost_the_connection() -> None:
     async with Csms() as csms, running(csms.url, max_frame_bytes=100_000) as (link, seen):
         await seen.opened()
@@ -312,7 +317,7 @@ async def test_compression_is_negotiated_only_when_configured() -> None:
 # --- loss and return -------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R16-005", "R16-006")
+@pytest.mark.req("R16-005", "R16-006", "FIELD-12")
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
 async def test_refused_upgrade_is_tried_again_for_ever_and_ever_more_slowly(status: int) -> None:
     async with Csms(refuse_status=status) as csms, running(csms.url) as (_, seen):
@@ -382,6 +387,7 @@ async def test_redirects_are_not_followed() -> None:
         assert other.handshakes == []
 
 
+@pytest.mark.req("FIELD-11")
 async def test_dropped_connection_is_dialled_again_soon_when_it_was_stable() -> None:
     async with Csms() as csms, running(csms.url) as (_, seen):
         for number in range(1, 6):
@@ -462,7 +468,7 @@ async def test_connect_ends_a_long_wait_between_attempts() -> None:
         assert csms.handshakes[-1].time - asked_time < 0.1
 
 
-@pytest.mark.req("R16-327")
+@pytest.mark.req("R16-327", "FIELD-10")
 async def test_reconnect_uses_the_new_password_and_never_two_sockets() -> None:
     async with Csms() as csms, running(csms.url, security_profile=1, password=b"old") as (link, seen):
         await seen.opened()
@@ -574,7 +580,7 @@ async def test_a_new_interval_counts_at_once_and_after_a_reconnect() -> None:
         assert len(csms.ping_times) == 2
 
 
-@pytest.mark.req("R16-011")
+@pytest.mark.req("R16-011", "FIELD-13")
 async def test_server_pings_are_always_answered() -> None:
     async with Csms() as csms, running(csms.url, ping_interval_s=0) as (_, seen):
         await seen.opened()
@@ -618,3 +624,18 @@ async def test_a_peer_that_does_not_even_close_is_left_behind() -> None:
     async with upgrading("ocpp1.6") as url, running(url, ping_interval_s=60, pong_timeout_s=20) as (_, seen):
         await seen.opened(2)
     assert seen.of("closed")[0] == "no pong within 20 s"
+
+
+@pytest.mark.req("R16-006")
+async def test_a_server_that_hangs_up_without_an_answer_is_dialled_once_per_attempt() -> None:
+    dials = 0
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal dials
+        dials += 1
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server, running(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/") as (_, seen):
+        await seen.until(lambda: len(seen.failures) >= 4)
+        assert dials == len(seen.failures)

@@ -128,7 +128,7 @@ def test_clearing_returns_what_was_dropped() -> None:
     assert len(queue) == 0
 
 
-@pytest.mark.req("R16-139", "R16-140", "R16-141")
+@pytest.mark.req("R16-139", "R16-140", "R16-141", "FIELD-60")
 def test_three_attempts_sixty_seconds_apart_and_growing() -> None:
     rule = RetryRule(attempts=3, interval_s=60)
     assert [after_failure(sent, rule) for sent in (1, 2, 3)] == [Retry(60.0), Retry(120.0), GiveUp()]

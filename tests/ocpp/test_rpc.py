@@ -62,7 +62,7 @@ def test_a_call_is_an_array_of_four() -> None:
     assert json.loads(text) == [2, message_id, "Heartbeat", {}]
 
 
-@pytest.mark.req("R16-017")
+@pytest.mark.req("R16-017", "FIELD-18")
 def test_second_call_has_to_wait_for_the_answer_of_the_first() -> None:
     rpc = Rpc()
     message_id, _ = rpc.call("Heartbeat", {})
@@ -74,7 +74,7 @@ def test_second_call_has_to_wait_for_the_answer_of_the_first() -> None:
     rpc.call("Authorize", {})
 
 
-@pytest.mark.req("R16-016")
+@pytest.mark.req("R16-016", "FIELD-17")
 def test_message_ids_are_short_and_never_repeated_on_any_connection() -> None:
     seen = set()
     for _ in range(20):

@@ -16,7 +16,7 @@ MIDDLE = ConnectorStatus("middle")
 
 
 def reports() -> StatusReports:
-    return StatusReports(lambda previous, following: None)
+    return StatusReports(lambda previous, following: None, lambda told, following: 0.0)
 
 
 def after_boot() -> StatusReports:
@@ -73,6 +73,18 @@ def test_what_lasted_is_told_when_the_minimum_is_over() -> None:
     assert known.due(40.0, 30, live=True) == [StatusNotice(1, 1, TAKEN, NOW)]
 
 
+@pytest.mark.req("R16-075")
+def test_the_minimum_of_the_csms_is_added_to_our_own() -> None:
+    known = StatusReports(lambda previous, following: None, lambda told, following: 2.0)
+    known.observe({FIRST: FREE}, 0.0, NOW)
+    known.due(0.0, 0, live=False)
+    known.observe({FIRST: TAKEN}, 10.0, NOW)
+    assert known.due(11.9, 0, live=True) == [], "a minimum of 0 does not take ours away"
+    assert known.due(31.9, 20, live=True) == []
+    assert known.next_time(20) == 32.0
+    assert known.due(32.0, 20, live=True) == [StatusNotice(1, 1, TAKEN, NOW)]
+
+
 @pytest.mark.req("R16-083")
 def test_after_an_offline_period_only_the_present_state_of_what_changed_is_told_as_of_now() -> None:
     known = after_boot()
@@ -83,7 +95,7 @@ def test_after_an_offline_period_only_the_present_state_of_what_changed_is_told_
 
 @pytest.mark.req("R16-063")
 def test_a_step_in_between_is_told_live_only() -> None:
-    known = StatusReports(lambda previous, following: MIDDLE)
+    known = StatusReports(lambda previous, following: MIDDLE, lambda told, following: 0.0)
     known.observe({FIRST: FREE}, 0.0, NOW)
     known.due(0.0, 0, live=False)
     known.observe({FIRST: TAKEN}, 1.0, NOW)

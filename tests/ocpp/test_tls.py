@@ -1,4 +1,4 @@
-"""Security profile 2: the link against a server whose certificate, TLS version or suites are right or wrong."""
+"""Security profiles 2 and 3: the link against a server whose certificate, version or suites are right or wrong."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,22 @@ import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
+import uvloop
 
+from agent.ocpp.tls import verified_chain
+from tests.helpers.authorities import YEAR, Authority, Issued
 from tests.helpers.csms import Csms
 from tests.ocpp.test_link import running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_news_from_uvloop() -> None:
+    """Its first loop opens a pipe for good, which is no test's leak."""
+    uvloop.new_event_loop().close()
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +55,14 @@ async def handshaking(context: ssl.SSLContext) -> AsyncIterator[str]:
 
     def serve() -> None:
         connection, _ = listener.accept()
-        with connection, contextlib.suppress(OSError):
-            context.wrap_socket(connection, server_side=True).close()
+        tls = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with tls, contextlib.suppress(OSError):
+            try:
+                tls.do_handshake()
+            except OSError:
+                # Bytes that nobody has read would turn the close into a reset, and the alert would be lost.
+                while socket.socket.recv(tls, 4096):
+                    pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         served = asyncio.get_running_loop().run_in_executor(None, serve)
@@ -54,7 +70,7 @@ async def handshaking(context: ssl.SSLContext) -> AsyncIterator[str]:
         await served
 
 
-@pytest.mark.req("R16-314", "R16-317", "TC_086_CS")
+@pytest.mark.req("R16-314", "R16-317", "TC_086_CS", "FIELD-9")
 async def test_profile_2_connects_to_the_verified_name_with_password(
     good_context: ssl.SSLContext, ca_file: str
 ) -> None:
@@ -92,7 +108,7 @@ async def test_certificate_of_another_host_is_refused(authority: trustme.CA, ca_
     assert "ostname mismatch" in str(seen.failures[0])
 
 
-@pytest.mark.req("R16-317", "R16-318")
+@pytest.mark.req("R16-317", "R16-318", "FIELD-9")
 @pytest.mark.parametrize("name_of_authority", ["stranger", "the system's"])
 async def test_certificate_of_an_unknown_authority_is_refused(
     name_of_authority: str, good_context: ssl.SSLContext, tmp_path: Path
@@ -173,3 +189,163 @@ async def test_plain_server_behind_wss_is_one_more_failure(ca_file: str) -> None
             await seen.until(lambda: seen.failures)
         assert csms.handshakes == []
     assert "TLS" in str(seen.failures[0])
+
+
+# --- profile 3 -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def operator() -> Authority:
+    return Authority.root("Operator")
+
+
+def own_file(leaf: Issued, folder: Path) -> str:
+    path = folder / "own.pem"
+    path.write_text(leaf.chain_pem + leaf.key_pem)
+    return str(path)
+
+
+@pytest.mark.req("R16-316", "R16-320", "TC_087_CS")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("key_kind", ["P256", "2048"])
+async def test_profile_3_shows_its_certificate_with_the_chain_and_sends_no_password(
+    version: ssl.TLSVersion, key_kind: str, operator: Authority, tmp_path: Path
+) -> None:
+    context = operator.issue().server_context(client_roots=operator.pem)
+    context.minimum_version = context.maximum_version = version
+    leaf = operator.authority("Sub").issue("0001", key_kind=key_kind)
+    async with (
+        Csms(ssl_context=context, host="localhost") as csms,
+        running(
+            csms.url,
+            security_profile=3,
+            password=b"0123456789abcdef",
+            roots=operator.pem,
+            certificate_file=own_file(leaf, tmp_path),
+        ) as (_, seen),
+    ):
+        await seen.opened()
+        assert "Authorization" not in csms.handshakes[0].headers
+
+
+@pytest.mark.real_time  # the server has a thread of its own, whose alert takes real time
+@pytest.mark.req("R16-316")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    "leaf",
+    [Authority.root("Stranger").issue("0001"), None],
+    ids=["of a stranger", "expired"],
+)
+async def test_a_server_that_does_not_take_our_certificate_is_told_from_one_without_cipher(
+    version: ssl.TLSVersion, leaf: Issued | None, operator: Authority, tmp_path: Path
+) -> None:
+    context = operator.issue().server_context(client_roots=operator.pem)
+    context.minimum_version = context.maximum_version = version
+    shown = leaf or operator.issue("0001", ends=-YEAR)
+    async with (
+        handshaking(context) as url,
+        running(url, security_profile=3, roots=operator.pem, certificate_file=own_file(shown, tmp_path)) as (
+            _,
+            seen,
+        ),
+    ):
+        await seen.until(lambda: seen.failures)
+    assert seen.failures[0].kind == "TLS_OWN_CERTIFICATE"
+
+
+async def test_a_key_of_another_certificate_is_a_configuration_failure(
+    operator: Authority, tmp_path: Path
+) -> None:
+    (tmp_path / "own.pem").write_text(operator.issue("0001").pem)
+    (tmp_path / "own.key").write_text(operator.issue("0001").key_pem)
+    async with running(
+        "wss://localhost:1/",
+        security_profile=3,
+        roots=operator.pem,
+        certificate_file=str(tmp_path / "own.pem"),
+        key_file=str(tmp_path / "own.key"),
+    ) as (_, seen):
+        await seen.until(lambda: seen.failures)
+    assert seen.failures[0].kind == "CONFIGURATION"
+
+
+@pytest.mark.req("R16-348", "R16-352")
+async def test_the_link_tells_who_vouched_for_the_csms_while_it_is_connected(operator: Authority) -> None:
+    other = Authority.root("Other")
+    sub = operator.authority("Sub")
+    async with (
+        Csms(ssl_context=sub.issue().server_context(), host="localhost") as csms,
+        running(csms.url, roots=other.pem + operator.pem) as (link, seen),
+    ):
+        await seen.opened()
+        assert [len(each) > 100 for each in link.peer_chain] == [True] * 3
+        assert link.peer_chain[-1] == operator.der
+        assert other.der not in link.peer_chain
+        csms.drop()
+        await seen.closed()
+        assert link.peer_chain == ()
+
+
+@pytest.mark.req("R16-348", "R16-352")
+def test_the_link_tells_it_on_uvloop_too(operator: Authority) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test_the_link_tells_who_vouched_for_the_csms_while_it_is_connected(operator))
+
+
+class _Silent:
+    """A connection of a Python that has neither the public nor the hidden call."""
+
+
+class _Broken:
+    """One whose hidden call gives what nobody expects."""
+
+    class _sslobj:
+        @staticmethod
+        def get_verified_chain() -> list[object]:
+            return [object()]
+
+
+class _Unverified:
+    def get_verified_chain(self) -> list[bytes]:
+        return []
+
+
+@pytest.mark.req("R16-348")
+@pytest.mark.parametrize("tls", [_Silent(), _Broken(), _Unverified()])
+def test_a_python_that_does_not_tell_is_told_from_a_connection_without_tls(tls: Any) -> None:
+    assert verified_chain(tls) is None
+    assert verified_chain(None) == ()
+
+
+@pytest.mark.req("R16-351")
+async def test_a_root_signed_by_another_one_is_an_anchor_without_it(operator: Authority) -> None:
+    new = operator.renewed()
+    async with (
+        Csms(ssl_context=new.issue().server_context(), host="localhost") as csms,
+        running(csms.url, roots=new.pem) as (link, seen),
+    ):
+        await seen.opened()
+        assert link.peer_chain[-1] == new.der
+
+
+@pytest.mark.req("FIELD-9", "R16-317")
+@pytest.mark.parametrize("checks_time", [True, False])
+async def test_only_a_station_without_a_clock_is_indulgent_about_validity(
+    checks_time: bool, operator: Authority
+) -> None:
+    async with (
+        Csms(ssl_context=operator.issue(ends=-YEAR).server_context(), host="localhost") as csms,
+        running(csms.url, roots=operator.pem, checks_time=checks_time) as (_, seen),
+    ):
+        if checks_time:
+            await seen.until(lambda: seen.failures)
+            assert seen.failures[0].kind == "TLS_CERTIFICATE"
+        else:
+            await seen.opened()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_password_is_told_from_other_refusals(status: int) -> None:
+    async with Csms(refuse_status=status) as csms, running(csms.url) as (_, seen):
+        await seen.until(lambda: seen.failures)
+    assert seen.failures[0].kind == "CREDENTIALS"

@@ -6,6 +6,8 @@ Greppable: every action is in exactly one room's `ROUTES`, or in `unsupported.UN
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from agent.ocpp.frontend import Encoder, FrontEnd, Gate, OwnCalls, Registration, merged
 from agent.ocpp.rpc import ERROR_CODES_16
 from agent.ocpp.v16 import (
@@ -14,9 +16,13 @@ from agent.ocpp.v16 import (
     data_transfer,
     diagnostics,
     firmware,
+    local_list,
     metering,
     provisioning,
     remote_control,
+    reservation,
+    security,
+    smart_charging,
     transactions,
     unsupported,
 )
@@ -44,7 +50,7 @@ _ENCODERS: dict[type, Encoder] = merged(
         metering.ENCODERS,
         provisioning.ENCODERS,
         transactions.ENCODERS,
-        unsupported.ENCODERS,
+        security.ENCODERS,
     ]
 )
 
@@ -55,9 +61,14 @@ FRONT_END = FrontEnd(
             authorization.ROUTES,
             availability.ROUTES,
             data_transfer.ROUTES,
+            diagnostics.ROUTES,
+            firmware.ROUTES,
+            local_list.ROUTES,
             provisioning.ROUTES,
             remote_control.ROUTES,
-            unsupported.ROUTES,
+            security.ROUTES,
+            reservation.ROUTES,
+            smart_charging.ROUTES,
         ]
     ),
     unsupported=unsupported.UNSUPPORTED,
@@ -71,6 +82,7 @@ FRONT_END = FrontEnd(
             firmware.RESULTS,
             metering.RESULTS,
             provisioning.RESULTS,
+            security.RESULTS,
             transactions.RESULTS,
         ]
     ),
@@ -78,4 +90,12 @@ FRONT_END = FrontEnd(
     gates=GATES,
     connector_statuses=availability.connector_statuses,
     status_between=availability.status_between,
+    least_status_s=availability.least_status_s,
 )
+
+WITH_JSON_IN_DATA_TRANSFER = replace(
+    FRONT_END,
+    routes={**FRONT_END.routes, **data_transfer.LENIENT_ROUTES},
+    results={**FRONT_END.results, **data_transfer.LENIENT_RESULTS},
+)
+"""For central systems that write something else than a string into `data` (csms.json_in_data_transfer)."""

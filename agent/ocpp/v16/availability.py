@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-from agent.charging.availability import RESET_FAULT, STORE_FAULT
+from agent.charging.availability import LOCAL_LIST_CONFLICT, RESET_FAULT, STORE_FAULT
 from agent.charging.ids import ChargingState, ConnectorId
 from agent.charging.requests import Answer, ChangeAvailability, Verdict
 from agent.charging.snapshot import ActiveFault, EvseSnapshot, SessionState, StationSnapshot
@@ -90,6 +90,7 @@ ERROR_CODES: Mapping[str, ErrorName] = {
     FaultCode.READER_FAILURE: "ReaderFailure",
     STORE_FAULT: "InternalError",
     RESET_FAULT: "ResetFailure",
+    LOCAL_LIST_CONFLICT: "LocalListConflict",
 }
 """Fault of hardware or station -> errorCode of OCPP 1.6 7.6; anything else is OtherError with a vendorErrorCode."""
 
@@ -185,6 +186,12 @@ def _connector_status(
     is_operative = connector_id not in evse.inoperative_connectors
     if not is_operative and not has_transaction:  # a running transaction goes on to its end (R16-186)
         return _with_faults("Unavailable", evse.faults, "")
+    if evse.reserved_connectors:  # also with a cable in, until its driver identifies (4.9, G2)
+        is_reserved = connector_id in evse.reserved_connectors
+        # The other connectors of its EVSE are of no use to anybody.
+        return _with_faults("Reserved" if is_reserved else "Unavailable", evse.faults, evse.remark)
+    if not evse.is_known and not evse.faults and not has_transaction:
+        return ConnectorStatus("Unavailable", "NoError")  # R16-073; told only if it is asked for
     if not is_in_use:
         # Another connector of the same EVSE is taken: this one cannot be used, and nobody is preparing on it.
         is_free = evse.session is SessionState.IDLE or _is_only_asking(evse)
@@ -257,10 +264,21 @@ def status_between(previous: ConnectorStatus, following: ConnectorStatus) -> Con
     """The step that 1.6 wants between two statuses that have no direct transition (R16-063)."""
     if previous.status == following.status or following.status in TRANSITIONS[previous.status]:
         return None
-    for middle in ("Preparing", "Finishing"):
+    for middle in ("Preparing", "Finishing", "Available"):
         if middle in TRANSITIONS[previous.status] and following.status in TRANSITIONS[middle]:
             return ConnectorStatus(middle, "NoError")
     return None
+
+
+_WITHIN_TRANSACTION = frozenset({"Charging", "SuspendedEV", "SuspendedEVSE"})
+LEAST_STATUS_S = 0.5
+"""An EV that only regulates leaves Charging and comes back; that is no news (4.9, R16-075)."""
+
+
+def least_status_s(told: ConnectorStatus, following: ConnectorStatus) -> float:
+    """The station's own minimum duration, to which MinimumStatusDuration is added; 0 where every step counts."""
+    is_within = told.status in _WITHIN_TRANSACTION and following.status in _WITHIN_TRANSACTION
+    return LEAST_STATUS_S if is_within and following.error_code == "NoError" else 0.0
 
 
 # --- what is told ------------------------------------------------------------------------------------------

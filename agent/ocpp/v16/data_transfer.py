@@ -1,8 +1,9 @@
 """DataTransfer of OCPP 1.6, both ways: vendor messages for local hardware, and ours for the CSMS.
 
-`data` is a string here; what is in it is a matter between the vendors. Nothing is executed in this file: the station
-hands a `TransferData` to the vendor commands. OCPP 1.6 4.3 and 5.6; decision table B.3 of the trigger and data
-transfer notes (R16-305 to R16-310).
+`data` is a string here; what is in it is a matter between the vendors. Some central systems write an object there all
+the same: `LENIENT_ROUTES` and `LENIENT_RESULTS` take it, and stand in for the strict ones if the configuration says so.
+Nothing is executed in this file: the station hands a `TransferData` to the vendor commands. OCPP 1.6 4.3 and 5.6;
+decision table B.3 of the trigger and data transfer notes (R16-305 to R16-310).
 """
 
 from collections.abc import Mapping
@@ -37,12 +38,27 @@ class DataTransferRequest(Struct, frozen=True, kw_only=True, rename="camel", for
     data: str | UnsetType = UNSET
 
 
+class AnyDataTransfer(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """`data` may be any JSON value."""
+
+    vendor_id: CiString255
+    message_id: CiString50 | UnsetType = UNSET
+    data: Any = UNSET
+
+
 class DataTransferResponse(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     status: Literal["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"]
     data: str | UnsetType = UNSET
 
 
-def data_transfer(request: DataTransferRequest, _view: View) -> Ask:
+class AnyDataTransferAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`data` may be any JSON value."""
+
+    status: Literal["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"]
+    data: Any = UNSET
+
+
+def data_transfer(request: DataTransferRequest | AnyDataTransfer, _view: View) -> Ask:
     """Hand the message to the vendor commands; how long they take delays nobody else."""
     message_id = None if request.message_id is UNSET else request.message_id
     data = None if request.data is UNSET else request.data
@@ -76,7 +92,7 @@ def data_transfer_call(notice: TransferNotice, _view: View, _reference: str | No
     )
 
 
-def _read(response: DataTransferResponse) -> TransferAnswered:
+def _read(response: DataTransferResponse | AnyDataTransferAnswer) -> TransferAnswered:
     data = None if response.data is UNSET else response.data
     return TransferAnswered(TransferResult(TransferStatus(response.status), data))
 
@@ -84,3 +100,8 @@ def _read(response: DataTransferResponse) -> TransferAnswered:
 ROUTES = routed(Route("DataTransfer", DataTransferRequest, data_transfer))
 ENCODERS: Mapping[type, Encoder] = {TransferNotice: data_transfer_call}
 RESULTS: Mapping[str, ResultReader[Any]] = {"DataTransfer": ResultReader(DataTransferResponse, _read)}
+
+LENIENT_ROUTES = routed(Route("DataTransfer", AnyDataTransfer, data_transfer))
+LENIENT_RESULTS: Mapping[str, ResultReader[Any]] = {
+    "DataTransfer": ResultReader(AnyDataTransferAnswer, _read)
+}

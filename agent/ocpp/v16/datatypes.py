@@ -19,7 +19,18 @@ CiString50: TypeAlias = Annotated[str, Meta(max_length=50)]
 CiString255: TypeAlias = Annotated[str, Meta(max_length=255)]
 CiString500: TypeAlias = Annotated[str, Meta(max_length=500)]
 
+Integer32: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+"""A number of seconds or times: what is added to a time has to leave a time."""
+Integer64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""An integer that is stored."""
+
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""Times beyond are taken for these."""
+
 AcceptedRejected: TypeAlias = Literal["Accepted", "Rejected"]
+ChargingProfilePurpose: TypeAlias = Literal["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"]
+ChargingRateUnit: TypeAlias = Literal["A", "W"]
 
 
 class IdTagInfo(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -31,19 +42,19 @@ class IdTagInfo(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ChargingSchedulePeriod(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """OCPP 1.6 7.14. `limit` has one decimal; binary floats cannot be checked for that (schema trap, matrix 2.2)."""
+    """OCPP 1.6 7.14. `limit` has one decimal, which `smart_charging.has_one_decimal` checks."""
 
-    start_period: int
+    start_period: Integer32
     limit: float
-    number_phases: int | UnsetType = UNSET
+    number_phases: Integer32 | UnsetType = UNSET
 
 
 class ChargingSchedule(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """OCPP 1.6 7.13."""
 
-    charging_rate_unit: Literal["A", "W"]
-    charging_schedule_period: list[ChargingSchedulePeriod]
-    duration: int | UnsetType = UNSET
+    charging_rate_unit: ChargingRateUnit
+    charging_schedule_period: Annotated[list[ChargingSchedulePeriod], Meta(min_length=1)]
+    duration: Integer32 | UnsetType = UNSET
     start_schedule: datetime | UnsetType = UNSET
     min_charging_rate: float | UnsetType = UNSET
 
@@ -51,12 +62,12 @@ class ChargingSchedule(Struct, frozen=True, kw_only=True, rename="camel", forbid
 class ChargingProfile(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """OCPP 1.6 7.8."""
 
-    charging_profile_id: int
-    stack_level: int
-    charging_profile_purpose: Literal["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"]
+    charging_profile_id: Integer64
+    stack_level: Integer32
+    charging_profile_purpose: ChargingProfilePurpose
     charging_profile_kind: Literal["Absolute", "Recurring", "Relative"]
     charging_schedule: ChargingSchedule
-    transaction_id: int | UnsetType = UNSET
+    transaction_id: Integer64 | UnsetType = UNSET
     recurrency_kind: Literal["Daily", "Weekly"] | UnsetType = UNSET
     valid_from: datetime | UnsetType = UNSET
     valid_to: datetime | UnsetType = UNSET
@@ -74,9 +85,7 @@ def id_tag(token: IdToken) -> str:
 
 def token_info(info: IdTagInfo) -> IdTokenInfo:
     """What the CSMS says of a token, in our own words."""
-    expires_at = info.expiry_date
-    if expires_at is not None and expires_at.tzinfo is None:
-        expires_at = expires_at.replace(tzinfo=UTC)  # compared with, never set a clock by
+    expires_at = None if info.expiry_date is None else aware(info.expiry_date)
     parent = info.parent_id_tag
     return IdTokenInfo(
         AuthorizationStatus(info.status), expires_at, IdToken(parent, IdTokenType.CENTRAL) if parent else None
@@ -85,7 +94,16 @@ def token_info(info: IdTagInfo) -> IdTokenInfo:
 
 def csms_time(at: datetime) -> datetime | None:
     """The CSMS's time in UTC; None without a zone: nobody knows what it means (R16-035)."""
-    return None if at.tzinfo is None else at.astimezone(UTC)
+    return None if at.tzinfo is None else aware(at)
+
+
+def aware(at: datetime) -> datetime:
+    """A time that something is compared with, in UTC; without a zone it is taken for UTC. No clock is ever set by it.
+
+    The ends of the calendar, which mean "never" to many, are brought to where every zone and sum still has a date.
+    """
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return min(max(at, EARLIEST), LATEST).astimezone(UTC)
 
 
 def timestamp(at: datetime) -> datetime:

@@ -4,6 +4,7 @@ When a sample is taken and what is in it is decided in `agent/charging/metering.
 MeterValue (R16-154); raw registers, never rebased (R16-159). OCPP 1.6 4.7, 7.31 to 7.35, 7.43, 7.45.
 """
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias, get_args
@@ -11,7 +12,9 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from agent.charging import facts
-from agent.charging.facts import MeterSampled, Sample, TransactionMetered
+from agent.charging.facts import MeterRead, MeterSampled, Sample, TransactionMetered
+from agent.charging.signing import public_key_text
+from agent.ocpp.codec import encode
 from agent.ocpp.frontend import Acknowledged, Call, Encoder, ResultReader, View
 from agent.ocpp.v16.connectors import number_of
 from agent.ocpp.v16.datatypes import timestamp
@@ -127,13 +130,36 @@ def _sampled(value: facts.SampledValue, context_name: str) -> SampledValue:
     phase: Any = value.phase or UNSET
     location: Any = value.location if value.location != "Outlet" else UNSET
     unit: Any = value.unit if value.unit in _UNITS else UNSET
+    signed = value.signed
     return SampledValue(
-        value=number_text(value.value),
+        value=number_text(value.value) if signed is None else signed_text(signed),
         context=context,
+        format=UNSET if signed is None else "SignedData",
         measurand=name,
         phase=phase,
         location=location,
         unit=unit,
+    )
+
+
+class SignedMeterValue(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the `value` of a signed reading holds as JSON text (application note on signed meter values 1.0, 3.2.1)."""
+
+    signed_meter_data: str
+    signing_method: str
+    encoding_method: str
+    public_key: str
+
+
+def signed_text(signed: facts.SignedValue) -> str:
+    """R16-168 in the form of the application note: the fields of 2.x, base64 where they say so, as JSON text."""
+    return encode(
+        SignedMeterValue(
+            signed_meter_data=b64encode(signed.content.encode()).decode(),
+            signing_method=signed.method,
+            encoding_method=signed.encoding,
+            public_key=public_key_text(signed.public_key) if signed.public_key else "",
+        )
     )
 
 
@@ -153,7 +179,7 @@ def transaction_number(reference: str | None) -> int:
 
 def transaction_metered(fact: TransactionMetered, view: View, reference: str | None) -> Call | None:
     """A sample of a transaction, from the queue (R16-146, R16-148, R16-152)."""
-    values = meter_values([fact.sample])
+    values = meter_values(_in_order(fact))
     if not values:
         return None
     return Call(
@@ -166,19 +192,31 @@ def transaction_metered(fact: TransactionMetered, view: View, reference: str | N
     )
 
 
+def _in_order(fact: TransactionMetered | MeterRead) -> list[Sample]:
+    return [fact.sample] if fact.period is None else [fact.period, fact.sample]
+
+
+def meter_read(fact: MeterRead, view: View, _reference: str | None) -> Call | None:
+    """A queued reading without a transaction: no transactionId (R16-151, R16-152)."""
+    values = meter_values(_in_order(fact))
+    if not values:
+        return None
+    number = number_of(view.snapshot(), (fact.evse_id, fact.connector_id))
+    return Call("MeterValues", MeterValuesRequest(connector_id=number, meter_value=values))
+
+
 def meter_sampled(fact: MeterSampled, view: View, _reference: str | None) -> Call | None:
-    """A reading that is not queued. The transactionId is left out as long as the CSMS has not given one."""
+    """A reading that is not queued. The transactionId is left out as long as the CSMS has not given one.
+
+    It is that of the moment when the reading was taken, also if the transaction has ended since (R16-152)."""
     values = meter_values([fact.sample])
     if not values:
         return None
-    snapshot = view.snapshot()
+    snapshot, reference = view.snapshot(), fact.reference
     evse = snapshot.evses.get(fact.evse_id)
     transaction = evse.transaction if evse is not None else None
-    reference = (
-        transaction.reference
-        if transaction is not None and transaction.transaction_id == fact.transaction_id
-        else None
-    )
+    if reference is None and transaction is not None and transaction.transaction_id == fact.transaction_id:
+        reference = transaction.reference
     return Call(
         "MeterValues",
         MeterValuesRequest(
@@ -189,7 +227,11 @@ def meter_sampled(fact: MeterSampled, view: View, _reference: str | None) -> Cal
     )
 
 
-ENCODERS: Mapping[type, Encoder] = {TransactionMetered: transaction_metered, MeterSampled: meter_sampled}
+ENCODERS: Mapping[type, Encoder] = {
+    TransactionMetered: transaction_metered,
+    MeterRead: meter_read,
+    MeterSampled: meter_sampled,
+}
 RESULTS: Mapping[str, ResultReader[Any]] = {
     "MeterValues": ResultReader(MeterValuesResponse, lambda _: Acknowledged(), Acknowledged())
 }

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from agent.charging.ids import ResetKind
 from agent.charging.requests import Answer, ChangeSetting, ResetStation, Verdict
-from agent.charging.settings import SETTINGS, Mutability, Setting, Settings
+from agent.charging.settings import Mutability, Setting, Settings
 from agent.ocpp.frontend import (
     Ask,
     BootNotice,
@@ -43,6 +43,9 @@ from agent.ocpp.v16.datatypes import (
 
 log = logging.getLogger(__name__)
 
+LONGEST_INTERVAL_S = 2**31 - 1
+"""A longer one is cut to this."""
+
 
 class BootNotificationRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Without chargeBoxSerialNumber, which is deprecated (6.3)."""
@@ -61,6 +64,13 @@ class BootNotificationResponse(Struct, frozen=True, kw_only=True, rename="camel"
     current_time: datetime
     interval: int
     status: Literal["Accepted", "Pending", "Rejected"]
+
+
+class BootReceipt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What has to be known of an answer to BootNotification: a CSMS without a readable time is a CSMS all the same."""
+
+    status: Literal["Accepted", "Pending", "Rejected"]
+    interval: int = 0
 
 
 class HeartbeatRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -144,10 +154,8 @@ def _every_key(settings: Settings) -> list[KeyValue]:
     """Write-only keys are left out (R16-203); they do show, without a value, when asked for by name."""
     return [
         _key_value(setting, settings)
-        for setting in SETTINGS.values()
-        if setting.key16 is not None
-        and setting.mutability is not Mutability.WRITE_ONLY
-        and settings.has(setting.name)
+        for setting in settings.rows()
+        if setting.key16 is not None and setting.mutability is not Mutability.WRITE_ONLY
     ]
 
 
@@ -174,6 +182,7 @@ def change_configuration(request: ChangeConfigurationRequest, view: View) -> Res
     if setting is None:
         return Reply(ChangeConfigurationResponse(status="NotSupported"))
     if view.settings.mutability(setting.name) is Mutability.READ_ONLY:
+        log.warning("ChangeConfiguration of %s is refused: read-only", setting.key16)
         return Reply(ChangeConfigurationResponse(status="Rejected"))
     return Ask(ChangeSetting(setting.name, request.value), _changed)
 
@@ -219,7 +228,11 @@ _HEARTBEAT = Call("Heartbeat", HeartbeatRequest())
 
 
 def _registered(response: BootNotificationResponse) -> Registered:
-    return Registered(Registration(response.status), response.interval, csms_time(response.current_time))
+    return _registration(response.status, response.interval, csms_time(response.current_time))
+
+
+def _registration(status: str, interval_s: int, at: datetime | None) -> Registered:
+    return Registered(Registration(status), min(interval_s, LONGEST_INTERVAL_S), at)
 
 
 def _clock_told(response: HeartbeatResponse) -> ClockTold:
@@ -233,6 +246,10 @@ ROUTES = routed(
 )
 ENCODERS: Mapping[type, Encoder] = {BootNotice: boot_notification, HeartbeatNotice: heartbeat}
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "BootNotification": ResultReader(BootNotificationResponse, _registered),
+    "BootNotification": ResultReader(
+        BootNotificationResponse,
+        _registered,
+        less=ResultReader(BootReceipt, lambda answer: _registration(answer.status, answer.interval, None)),
+    ),
     "Heartbeat": ResultReader(HeartbeatResponse, _clock_told),
 }

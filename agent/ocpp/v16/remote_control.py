@@ -41,6 +41,7 @@ from agent.ocpp.frontend import (
 )
 from agent.ocpp.v16.connectors import STATION, place_of, places
 from agent.ocpp.v16.datatypes import AcceptedRejected, ChargingProfile, CiString20, id_token
+from agent.ocpp.v16.smart_charging import charging_profile, constraint_broken, is_offered
 
 DEFAULT_MEASURANDS = ("Energy.Active.Import.Register",)
 """What an empty list of measurands stands for (R16-150)."""
@@ -97,19 +98,24 @@ STOP_REJECTED = RemoteStopTransactionResponse(status="Rejected")
 
 
 def remote_start_transaction(request: RemoteStartTransactionRequest, view: View) -> Response:
-    """Accepted means that the station will try (R16-170). A proper profile is ignored (R16-180)."""
-    profile = request.charging_profile
-    if profile is not UNSET and (
-        profile.charging_profile_purpose != "TxProfile" or profile.transaction_id is not UNSET
-    ):
-        return Reply(START_REJECTED)  # R16-178
+    """Accepted means that the station will try (R16-170); its profile is that of the new transaction (R16-179)."""
+    profile = None
+    if request.charging_profile is not UNSET and is_offered(view):  # otherwise it is ignored (R16-180)
+        given = request.charging_profile
+        if given.charging_profile_purpose != "TxProfile" or given.transaction_id is not UNSET:
+            return Reply(START_REJECTED)  # R16-178
+        broken = constraint_broken(given, "$.chargingProfile")
+        if broken is not None:
+            return broken
+        profile = charging_profile(given)
     if request.connector_id is UNSET:
-        return Ask(RequestStart(id_token(request.id_tag)), _started)
+        return Ask(RequestStart(id_token(request.id_tag), profile=profile), _started)
     place = place_of(view.snapshot(), request.connector_id)
     if place is None or place == STATION:
         return Reply(START_REJECTED)  # R16-175, R16-176
     evse_id, connector_id = place
-    return Ask(RequestStart(id_token(request.id_tag), evse_id, connector_id), _started)
+    start = RequestStart(id_token(request.id_tag), evse_id, connector_id, profile=profile)
+    return Ask(start, _started)
 
 
 def _started(answer: Answer) -> Reply:
@@ -156,6 +162,8 @@ _NOT_IMPLEMENTED = Reply(TriggerMessageResponse(status="NotImplemented"))
 _HEARTBEAT = Reply(_ACCEPTED, (HeartbeatNotice(),))
 _DIAGNOSTICS = Reply(_ACCEPTED, (DiagnosticsNotice(),))
 _FIRMWARE = Reply(_ACCEPTED, (FirmwareNotice(),))
+_LOG = Reply(_ACCEPTED, (DiagnosticsNotice(is_log=True),))
+_SIGNED_FIRMWARE = Reply(_ACCEPTED, (FirmwareNotice(is_signed=True),))
 _BOOT = Reply(_ACCEPTED, (BootNotice(BootReason.TRIGGERED),))
 
 _Trigger: TypeAlias = Callable[[TriggerMessageRequest, View], Response]
@@ -163,7 +171,15 @@ _Trigger: TypeAlias = Callable[[TriggerMessageRequest, View], Response]
 
 def trigger_message(request: TriggerMessageRequest, view: View) -> Response:
     """Decision order of A.4: known message, registration, target, then what the message itself demands."""
-    trigger = _TRIGGERS.get(request.requested_message)
+    return _follow(_TRIGGERS.get(request.requested_message), request, view)
+
+
+def trigger_extended(request: TriggerMessageRequest, view: View) -> Response:
+    """ExtendedTriggerMessage of the security extension, but for the signing of certificates (R16-372)."""
+    return _follow(_EXTENDED_TRIGGERS.get(request.requested_message), request, view)
+
+
+def _follow(trigger: _Trigger | None, request: TriggerMessageRequest, view: View) -> Response:
     if trigger is None:
         return _NOT_IMPLEMENTED
     if view.registration is Registration.UNKNOWN and trigger is not _trigger_boot:
@@ -211,7 +227,7 @@ def _metered(wanted: Place | None, sampled: tuple[MeterSampled, ...] | None) -> 
 def _of_connector(reading: MeterSampled, wanted: Place | None) -> MeterSampled:
     if wanted is None or reading.connector_id == wanted[1]:
         return reading
-    return replace(reading, connector_id=wanted[1], transaction_id=None)  # R16-153
+    return replace(reading, connector_id=wanted[1], transaction_id=None, reference=None)  # R16-153
 
 
 def _targets(request: TriggerMessageRequest, snapshot: StationSnapshot) -> list[Place]:
@@ -234,6 +250,15 @@ _TRIGGERS: Mapping[str, _Trigger] = {
     "FirmwareStatusNotification": lambda _request, _view: _FIRMWARE,
 }
 """OCPP 1.6 7.32."""
+_EXTENDED_TRIGGERS: Mapping[str, _Trigger] = {
+    "BootNotification": _trigger_boot,
+    "Heartbeat": lambda _request, _view: _HEARTBEAT,
+    "StatusNotification": _trigger_status,
+    "MeterValues": _trigger_meter_values,
+    "FirmwareStatusNotification": lambda _request, _view: _SIGNED_FIRMWARE,
+    "LogStatusNotification": lambda _request, _view: _LOG,
+}
+"""Security white paper 6.16, without SignChargePointCertificate; firmware means SignedFirmwareStatusNotification."""
 
 ROUTES = routed(
     Route("RemoteStartTransaction", RemoteStartTransactionRequest, remote_start_transaction),

@@ -6,9 +6,9 @@ start (R16-116), filled in late (R16-118); -1 when it never gave one (R16-117). 
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from agent.charging.facts import TransactionStarted, TransactionStopped, TransactionUpdated
 from agent.charging.ids import StopReason
@@ -70,6 +70,12 @@ class StartTransactionResponse(Struct, frozen=True, kw_only=True, rename="camel"
     transaction_id: int
 
 
+class StartTransactionReceipt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What has to be known of an answer to StartTransaction, whatever else is wrong with it."""
+
+    transaction_id: int | Annotated[str, Meta(pattern="^-?[0-9]{1,18}$")]
+
+
 class StopTransactionRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     transaction_id: int
     meter_stop: int
@@ -121,6 +127,11 @@ def _started(response: StartTransactionResponse) -> TransactionAcknowledged:
     return TransactionAcknowledged(str(response.transaction_id), token_info(response.id_tag_info))
 
 
+def _received(receipt: StartTransactionReceipt) -> TransactionAcknowledged:
+    """Started there: without the id every later message would be lost, and a repetition would start another one."""
+    return TransactionAcknowledged(str(int(receipt.transaction_id)))
+
+
 def _stopped(response: StopTransactionResponse) -> TransactionAcknowledged:
     info = response.id_tag_info
     return TransactionAcknowledged(None, None if info is None else token_info(info))
@@ -132,6 +143,8 @@ ENCODERS: Mapping[type, Encoder] = {
     TransactionUpdated: transaction_updated,
 }
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "StartTransaction": ResultReader(StartTransactionResponse, _started),
+    "StartTransaction": ResultReader(
+        StartTransactionResponse, _started, less=ResultReader(StartTransactionReceipt, _received)
+    ),
     "StopTransaction": ResultReader(StopTransactionResponse, _stopped, TransactionAcknowledged()),
 }

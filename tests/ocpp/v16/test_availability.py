@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.charging.availability import RESET_FAULT, STORE_FAULT
+from agent.charging.availability import LOCAL_LIST_CONFLICT, RESET_FAULT, STORE_FAULT
 from agent.charging.ids import ChargingState, IdToken
 from agent.charging.requests import Answer, ChangeAvailability, Verdict
 from agent.charging.snapshot import (
@@ -167,7 +167,7 @@ def test_a_pilot_fault_is_a_warning_where_1_6_has_a_word_for_it(
 
 
 def test_every_fault_of_the_hardware_has_an_error_code() -> None:
-    assert set(ERROR_CODES) == {*FaultCode, STORE_FAULT, RESET_FAULT}
+    assert set(ERROR_CODES) == {*FaultCode, STORE_FAULT, RESET_FAULT, LOCAL_LIST_CONFLICT}
     assert set(ERROR_CODES.values()) <= set(get_args(ErrorName))
 
 

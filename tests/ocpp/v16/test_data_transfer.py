@@ -1,22 +1,25 @@
 """DataTransfer, both ways, and the actions that are known and not offered."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 
+from agent.app import front_ends
 from agent.charging.requests import TransferData, TransferResult, TransferStatus
+from agent.config import parse
 from agent.errors import LocalProtocolError, RemoteProtocolError
 from agent.ocpp.codec import decode, encode
-from agent.ocpp.frontend import Reply, TransferAnswered, TransferNotice
-from agent.ocpp.v16 import FRONT_END, unsupported
+from agent.ocpp.frontend import Ask, Reply, TransferAnswered, TransferNotice
+from agent.ocpp.v16 import FRONT_END, WITH_JSON_IN_DATA_TRANSFER
 from agent.ocpp.v16.data_transfer import (
     DataTransferRequest,
     DataTransferResponse,
     data_transfer,
     data_transfer_call,
 )
-from tests.helpers.fake_station import FixedView
+from tests.helpers.fake_station import FixedView, settings
 from tests.ocpp.json_texts import json_values
 
 
@@ -109,7 +112,7 @@ def test_what_the_csms_answers(status: TransferStatus) -> None:
 
 @pytest.mark.req("R16-215", "R16-224", "R16-232", "TC_042_1_CS", "TC_043_1_CS", "TC_048_4_CS")
 def test_where_the_answer_has_a_word_for_it_that_is_said() -> None:
-    view = FixedView()
+    view = FixedView(settings=settings(SupportedFeatureProfiles="Core,RemoteTrigger"))
     requests: list[tuple[str, dict[str, Any], str]] = [
         ("SendLocalList", {"listVersion": 1, "updateType": "Full"}, '{"status":"NotSupported"}'),
         ("GetLocalListVersion", {}, '{"listVersion":-1}'),
@@ -126,7 +129,33 @@ def test_where_the_answer_has_a_word_for_it_that_is_said() -> None:
         assert encode(response.payload) == expected
 
 
-@pytest.mark.req("R16-267", "R16-026")
-def test_profiles_that_are_not_offered_are_listed() -> None:
-    for action in ("SetChargingProfile", "GetDiagnostics", "UpdateFirmware", "CancelReservation", "GetLog"):
-        assert action in unsupported.UNSUPPORTED
+# --- central systems that write objects ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [{"on": True}, [1, 2], 5, "text", None])
+def test_any_json_is_taken_where_the_configuration_says_so(data: Any) -> None:
+    route = WITH_JSON_IN_DATA_TRANSFER.routes["DataTransfer"]
+    message = json.dumps({"vendorId": "v", "messageId": "m", "data": data})
+    response = route.handler(decode(message, route.request), FixedView())
+    assert isinstance(response, Ask)
+    assert response.request == TransferData("v", "m", data)
+    reader = WITH_JSON_IN_DATA_TRANSFER.results["DataTransfer"]
+    answer = reader.read(decode(json.dumps({"status": "Accepted", "data": data}), reader.payload))
+    assert answer == TransferAnswered(TransferResult(TransferStatus.ACCEPTED, data))
+
+
+def test_the_configuration_decides_and_everything_else_is_the_same() -> None:
+    text = """
+[station]
+identity = "CP001"
+vendor = "Example"
+model = "Wallbox"
+[csms]
+url = "ws://csms.example/ocpp"
+json_in_data_transfer = {}
+"""
+    assert front_ends(parse(text.format("false"))) == {"ocpp1.6": FRONT_END}
+    (lenient,) = front_ends(parse(text.format("true"))).values()
+    assert lenient is WITH_JSON_IN_DATA_TRANSFER
+    others = [action for action in FRONT_END.routes if action != "DataTransfer"]
+    assert all(lenient.routes[action] is FRONT_END.routes[action] for action in others)

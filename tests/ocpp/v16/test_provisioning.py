@@ -64,6 +64,7 @@ def boot_payload(identity: StationIdentity) -> dict[str, Any]:
     return decode(encode(call.payload), dict)
 
 
+@pytest.mark.req("FIELD-22", "FIELD-23")
 def test_boot_fields_are_cut_to_their_length() -> None:
     long = "x" * 80
     payload = boot_payload(StationIdentity(long, long, long, long, long, long, long, long))
@@ -79,6 +80,7 @@ def test_boot_fields_are_cut_to_their_length() -> None:
     }
 
 
+@pytest.mark.req("FIELD-24")
 def test_what_is_not_known_or_empty_is_not_in_the_boot() -> None:
     payload = boot_payload(StationIdentity("Example", "Wallbox", serial_number="", firmware_version=None))
     assert payload == {"chargePointVendor": "Example", "chargePointModel": "Wallbox"}

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from agent.charging.facts import MeterSampled, Sample, SampledValue
 from agent.charging.ids import BootReason, IdToken, IdTokenType, ReadingContext
@@ -18,12 +20,14 @@ from agent.charging.requests import (
     Verdict,
 )
 from agent.charging.snapshot import StationSnapshot
+from agent.ocpp.codec import Category
 from agent.ocpp.frontend import (
     Ask,
     BootNotice,
     DiagnosticsNotice,
     FirmwareNotice,
     HeartbeatNotice,
+    Refuse,
     Registration,
     Reply,
     Response,
@@ -41,6 +45,7 @@ from agent.ocpp.v16.remote_control import (
     trigger_message,
     unlock_connector,
 )
+from agent.ocpp.v16.smart_charging import charging_profile
 from tests.helpers.fake_station import NOW, FixedView, settings
 from tests.helpers.snapshots import evse, plugged, station
 
@@ -114,10 +119,35 @@ def test_remote_start_with_a_profile_of_another_kind_is_rejected(wrong: Charging
     assert status_of(remote_start_transaction(request, view())) == "Rejected"
 
 
+@pytest.mark.req("R16-179", "TC_059_CS")
+@pytest.mark.parametrize("connector_id", [1, UNSET])
+def test_remote_start_hands_a_proper_profile_on(connector_id: int | UnsetType) -> None:
+    request = RemoteStartTransactionRequest(
+        id_tag="TAG1", connector_id=connector_id, charging_profile=profile()
+    )
+    start = asked(remote_start_transaction(request, view())).request
+    assert isinstance(start, RequestStart)
+    assert start.profile == charging_profile(profile())
+
+
 @pytest.mark.req("R16-180")
-def test_remote_start_ignores_a_proper_profile() -> None:
-    request = RemoteStartTransactionRequest(id_tag="TAG1", connector_id=1, charging_profile=profile())
-    assert asked(remote_start_transaction(request, view())).request == RequestStart(TOKEN, 1, 1)
+def test_without_smart_charging_a_profile_is_ignored_and_the_start_goes_on() -> None:
+    request = RemoteStartTransactionRequest(
+        id_tag="TAG1", connector_id=1, charging_profile=profile("TxDefaultProfile")
+    )
+    without = view(settings=settings(SupportedFeatureProfiles="Core"))
+    assert asked(remote_start_transaction(request, without)).request == RequestStart(TOKEN, 1, 1)
+
+
+@pytest.mark.req("R16-027", "R16-178")
+def test_remote_start_with_a_limit_of_hundredths_breaks_a_constraint() -> None:
+    period = ChargingSchedulePeriod(start_period=0, limit=8.15)
+    schedule = ChargingSchedule(charging_rate_unit="A", charging_schedule_period=[period])
+    wrong = replace(profile(), charging_schedule=schedule)
+    request = RemoteStartTransactionRequest(id_tag="TAG1", connector_id=1, charging_profile=wrong)
+    refused = remote_start_transaction(request, view())
+    assert isinstance(refused, Refuse)
+    assert refused.category is Category.PROPERTY
 
 
 # --- remote stop and unlock ------------------------------------------------------------------------------

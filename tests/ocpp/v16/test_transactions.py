@@ -11,7 +11,6 @@ from agent.charging.facts import (
     MeterSampled,
     Sample,
     SampledValue,
-    SecurityEventRaised,
     TransactionMetered,
     TransactionStarted,
     TransactionStopped,
@@ -216,7 +215,6 @@ def test_what_1_6_has_no_message_for() -> None:
         "t-1", 2, 1, NOW, 1, TriggerReason.CHARGING_STATE_CHANGED, ChargingState.SUSPENDED_EV, False
     )
     assert message(updated, "7") is None
-    assert message(SecurityEventRaised(NOW, "StartupOfTheDevice")) is None
 
 
 # --- authorize and cache ---------------------------------------------------------------------------------
@@ -292,7 +290,7 @@ def test_a_sample_of_a_transaction() -> None:
     )
 
 
-@pytest.mark.req("R16-163")
+@pytest.mark.req("R16-163", "FIELD-35")
 def test_frequency_has_no_unit() -> None:
     found = message(metered(SampledValue("Frequency", 50.01, "Hz")), "7")
     assert found is not None
