@@ -61,10 +61,12 @@ class Situation(StrEnum):
     """A transaction runs, but the contactor is open and the EV does not ask for power."""
     CHARGING = "charging"
     """The contactor is not surely open, or the pilot is in C or D."""
+    UNKNOWN = "in an unknown state"
+    """The board has not spoken yet, or no longer speaks."""
 
 
 ALWAYS = frozenset(Situation)
-UNPOWERED = ALWAYS - {Situation.CHARGING}
+UNPOWERED = ALWAYS - {Situation.CHARGING, Situation.UNKNOWN}
 NO_TRANSACTION = frozenset({Situation.IDLE, Situation.PLUGGED})
 
 EvseNumber = Annotated[int, Meta(ge=1)]
@@ -341,8 +343,10 @@ ACTIONS: Mapping[str, ActionSpec] = {row.name: row for row in _ROWS}
 
 
 def situation_of(evse: EvseSnapshot) -> Situation:
-    """What the EVSE is in the middle of. A contactor of unknown state counts as closed."""
+    """What the EVSE is in the middle of. Where nobody knows, nothing is allowed that might do harm while charging."""
     hardware = evse.hardware
+    if hardware.contactor is ContactorState.UNKNOWN or not hardware.link_ok:
+        return Situation.UNKNOWN
     if hardware.contactor is not ContactorState.OPEN or hardware.pilot in (PilotState.C, PilotState.D):
         return Situation.CHARGING
     if evse.transaction is not None:
@@ -429,7 +433,7 @@ class HardwareActions:
                 return f"{spec.name} is not allowed while EVSE {number} has a fault"
             if output is None or output in self._safe_while_charging:
                 continue
-            if situation in (Situation.CHARGING, Situation.PAUSED):
+            if situation in (Situation.CHARGING, Situation.PAUSED, Situation.UNKNOWN):
                 return f"output {output} is not marked safe_while_charging and EVSE {number} is {situation}"
         return ""
 

@@ -6,7 +6,7 @@ nothing else. Called by `app.py` and by check-config.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from agent.charging.requests import TransferResult
@@ -80,16 +80,22 @@ def check_vendors(config: Config) -> list[Problem]:
 
 
 def build_registry(
-    config: Config, actions: HardwareActions, snapshot: Callable[[], StationSnapshot], send: Send
+    config: Config,
+    actions: HardwareActions,
+    snapshot: Callable[[], StationSnapshot],
+    send: Send,
+    built_in: Iterable[Vendor] = (),
 ) -> VendorRegistry:
-    """The registry as configured. Raises ConfigError; vendor code that fails to load is logged and left out."""
+    """The registry as configured, with the agent's own vendors in `built_in`.
+
+    Raises ConfigError; vendor code that fails to load is logged and left out."""
     problems = check_vendors(config)
     if problems:
         raise ConfigError(problems)
     vendor = config.vendor
     roles = {"csms": frozenset(vendor.roles.csms), "local": frozenset(vendor.roles.local)}
     context = VendorContext(actions, roles, snapshot, send)
-    vendors = [*build_vendors(vendor, actions, roles), *_load_code(vendor, context)]
+    vendors = [*built_in, *build_vendors(vendor, actions, roles), *_load_code(vendor, context)]
     limits = Limits(vendor.max_text_bytes, vendor.max_depth, vendor.timeout_s)
     try:
         return VendorRegistry(vendors, disabled=vendor.disabled, limits=limits)

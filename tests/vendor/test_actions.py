@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from agent.vendor.actions import ACTIONS, ActionCode, Situation, situation_of
 from board.wire import LED_PATTERNS
 from hal.errors import DeviceFault, DeviceMissing, DeviceProtocolError, DeviceTimeout
 from hal.ports import ContactorState, EvsePorts, FaultCode, Hardware, PilotState
-from tests.helpers.snapshots import FAULTY, charging, evse, paused, plugged, station
+from tests.helpers.snapshots import FAULTY, HARDWARE, charging, evse, paused, plugged, station
 from tests.vendor.conftest import ActionBench, Bench
 
 PARAMETERS: dict[str, dict[str, object]] = {
@@ -28,17 +30,25 @@ PARAMETERS: dict[str, dict[str, object]] = {
     "fault.clear": {"code": "rcd_dc"},
     "board.reboot": {},
 }
-SITUATIONS = {"idle": evse, "plugged": plugged, "paused": paused, "charging": charging}
+
+
+def unknown(**changes: Any) -> EvseSnapshot:
+    """The board has not spoken yet."""
+    return evse(contactor=ContactorState.UNKNOWN, **changes)
+
+
+SITUATIONS = {"idle": evse, "plugged": plugged, "paused": paused, "charging": charging, "unknown": unknown}
+ALWAYS = "idle plugged paused charging unknown"
 ALLOWED = {
     # name: situations without a fault, situations with one
     "output.set": ("idle plugged", "idle plugged"),
     "output.pulse": ("idle plugged", "idle plugged"),
-    "indicator.show": ("idle plugged paused charging", "idle plugged paused charging"),
+    "indicator.show": (ALWAYS, ALWAYS),
     "cable.unlock": ("idle plugged", "idle plugged"),
     "ev.wake_up": ("plugged paused", ""),
-    "meter.read": ("idle plugged paused charging", "idle plugged paused charging"),
-    "meter.read_registers": ("idle plugged paused charging", "idle plugged paused charging"),
-    "board.read": ("idle plugged paused charging", "idle plugged paused charging"),
+    "meter.read": (ALWAYS, ALWAYS),
+    "meter.read_registers": (ALWAYS, ALWAYS),
+    "board.read": (ALWAYS, ALWAYS),
     "rcd.self_test": ("idle", "idle"),
     "fault.clear": ("idle plugged paused", "idle plugged paused"),
     "board.reboot": ("idle", "idle"),
@@ -70,16 +80,23 @@ async def test_an_action_runs_only_in_its_situations(
         (plugged(), Situation.PLUGGED),
         (paused(), Situation.PAUSED),
         (charging(), Situation.CHARGING),
-        (evse(contactor=ContactorState.UNKNOWN), Situation.CHARGING),
+        (evse(contactor=ContactorState.UNKNOWN), Situation.UNKNOWN),
+        (evse(hardware=replace(HARDWARE, link_ok=False)), Situation.UNKNOWN),
         (evse(contactor=ContactorState.CLOSED), Situation.CHARGING),
         (plugged(pilot=PilotState.C), Situation.CHARGING),
         (plugged(pilot=PilotState.D), Situation.CHARGING),
     ],
 )
-def test_a_contactor_that_is_not_surely_open_counts_as_charging(
+def test_a_contactor_that_is_not_surely_open_is_not_taken_for_open(
     picture: EvseSnapshot, expected: Situation
 ) -> None:
     assert situation_of(picture) is expected
+
+
+async def test_before_the_board_has_spoken_the_refusal_says_so(bench: ActionBench) -> None:
+    bench.station = station(unknown())
+    result = await bench.run("cable.unlock")
+    assert result.detail == "cable.unlock is not allowed while EVSE 1 is in an unknown state"
 
 
 @pytest.mark.parametrize("name", ACTIONS)
@@ -277,6 +294,7 @@ async def test_results_carry_what_was_read(bench: ActionBench) -> None:
     assert bench.device.done == [("clear", FaultCode.RCD_DC)]
 
 
+@pytest.mark.req("R16-310")
 def test_every_action_with_its_parameters_is_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "vendor-commands.md").read_text(encoding="utf-8")
     rows = {
