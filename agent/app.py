@@ -13,36 +13,51 @@ import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from agent.charging.facts import DriverLeft, Fact
 from agent.charging.ids import BootReason, ResetKind
-from agent.charging.requests import TransferResult
+from agent.charging.requests import PreparePowerLoss, Request, Result, TransferResult
 from agent.charging.settings import Settings
 from agent.charging.station import Station
 from agent.clock import SystemClock
 from agent.config import Config, HalSection
 from agent.config_check import find_problems
+from agent.diagnostics.building import Diagnostics, build_log_file, secrets_of
 from agent.errors import ConfigError, ConnectFailed, Problem, StoreError
 from agent.exit_codes import ExitCode
 from agent.log import MessageJournal
-from agent.ocpp.backoff import BackOffLimits
 from agent.ocpp.conversation import Conversation
 from agent.ocpp.frontend import FrontEnd, Registration, StationIdentity
-from agent.ocpp.link import Link, LinkConfig, connection_url
+from agent.ocpp.link import Link, connection_url
 from agent.ocpp.v16 import FRONT_END as OCPP16
+from agent.ocpp.v16 import WITH_JSON_IN_DATA_TRANSFER
+from agent.security.certificates import CertificateStore
+from agent.security_desk import SecurityDesk
+from agent.service import Signs, build_service
 from agent.store.audit import SqlAudit
 from agent.store.availability import SqlAvailability
-from agent.store.db import Database
+from agent.store.db import Database, open_or_bring_back
 from agent.store.journal import SqlJournal
+from agent.store.local_list import SqlLocalList
+from agent.store.profiles import SqlProfiles
+from agent.store.reservations import SqlReservations
+from agent.store.security_log import SqlSecurityLog
 from agent.store.settings import SqlSettings
 from agent.store.tokens import SqlTokens
 from agent.supervisor import Restart, Supervisor
+from agent.update.building import build_updater, was_started_for_update
 from agent.vendor.actions import HardwareActions
 from agent.vendor.loading import build_registry
+from agent.vendor.plug_and_charge import PlugAndCharge
+from agent.vendor.registry import Vendor
 from agent.version import VERSION
 from hal import factory
 from hal.factory import HalConfig, OpenedHardware, open_hardware
+
+if TYPE_CHECKING:
+    from agent.diagnostics.collecting import Sources
+    from agent.vendor.cost_messages import CostMessages
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +65,10 @@ FRONT_ENDS: dict[str, FrontEnd] = {OCPP16.subprotocol: OCPP16}
 STORE_FILE = "agent.db"
 RESTART_MARK = "EVSE_AGENT_RESTARTED"
 """Environment variable by which a process that replaced itself tells its successor so."""
+CERTIFICATES = "certificates"
+"""Directory of the installed certificates, within the state directory."""
+LAUNCHER = "EVSE_AGENT_LAUNCHER"
+"""Environment variable by which the launcher of releases names itself."""
 API_WAIT_S = 1.0
 """How long the local API waits for the first connection attempt before it is imported and started."""
 FLUSH_S = {ResetKind.SOFT: 10.0, ResetKind.ON_IDLE: 10.0, ResetKind.HARD: 2.0}
@@ -90,6 +109,9 @@ def _restart() -> None:
     os.environ[RESTART_MARK] = "1"
     log.info("restarting")
     sys.stderr.flush()
+    launcher = os.environ.get(LAUNCHER)
+    if launcher:  # it decides which release is started (docs/firmware.md)
+        os.execv(launcher, [launcher, *sys.argv[1:]])
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
@@ -98,6 +120,8 @@ async def _run_until_signal(config: Config) -> ExitCode:
     agent = await Agent.build(config, loop)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, agent.stop)
+    if sys.platform == "linux":
+        loop.add_signal_handler(signal.SIGPWR, agent.power_fails)
     return await agent.run()
 
 
@@ -105,7 +129,13 @@ class Agent:
     """A whole station in one process. `run` until `stop` or a reset; the parts may be looked at by tests."""
 
     def __init__(
-        self, config: Config, database: Database, settings: Settings, opened: OpenedHardware
+        self,
+        config: Config,
+        database: Database,
+        settings: Settings,
+        opened: OpenedHardware,
+        *,
+        was_updated: bool = False,
     ) -> None:
         self.config = config
         self.database = database
@@ -113,19 +143,26 @@ class Agent:
         self.opened = opened
         loop = asyncio.get_running_loop()
         self.supervisor = Supervisor()
-        self.messages = MessageJournal(config.agent.message_journal)
         self.clock = SystemClock(loop)
+        self.messages = MessageJournal(config.agent.message_journal, lambda: self.clock.now().timestamp())
+        self.log_file = build_log_file(config, self.clock)
         self.journal = SqlJournal(database)
         self._end: asyncio.Future[ExitCode] = loop.create_future()
+        self._is_power_failing = False
         self._attempted = asyncio.Event()
+        self._costs: CostMessages | None = None
+        certificates = CertificateStore(config.state_dir / CERTIFICATES)
+        self.security = SecurityDesk(config, settings, self.clock, certificates, opened.hardware.sensors)
         self.link = Link(
-            link_config(config, settings),
+            self.security.link_config(),
             on_open=self._on_open,
             on_text=lambda text: self.conversation.on_text(text),
-            on_closed=lambda reason: self.conversation.on_closed(reason),
-            on_failed=lambda _failure: self._attempted.set(),
+            on_closed=self._on_closed,
+            on_failed=self._on_failed,
         )
         boot_reason = BootReason.REMOTE_RESET if os.environ.pop(RESTART_MARK, "") else BootReason.POWER_UP
+        if was_updated:
+            boot_reason = BootReason.FIRMWARE_UPDATE
         audit = SqlAudit(database)
         actions = HardwareActions(
             opened.hardware,
@@ -141,15 +178,20 @@ class Agent:
             journal=self.journal,
             availability=SqlAvailability(database),
             tokens=SqlTokens(database),
+            profiles=SqlProfiles(database),
             authorizer=_Offline(),
-            vendor=build_registry(config, actions, lambda: self.station.snapshot(), self._transfer),
+            vendor=build_registry(
+                config, actions, lambda: self.station.snapshot(), self._transfer, self._own_vendors()
+            ),
             clock=self.clock,
             on_reset=self._on_reset,
             boot_reason=boot_reason,
             audit=audit,
+            local_list=SqlLocalList(database),
+            reservations=SqlReservations(database),
         )
         self.conversation = Conversation(
-            front_ends={name: FRONT_ENDS[name] for name in config.csms.subprotocols},
+            front_ends=front_ends(config),
             link=self.link,
             station=self.station,
             outbox=self.journal,
@@ -158,20 +200,38 @@ class Agent:
             identity=station_identity(config, opened),
             boot_reason=boot_reason,
             max_frame_bytes=config.csms.max_frame_bytes,
+            on_invalid=self.security.watch.message_invalid,
         )
         self.station.authorizer = self.conversation
-        settings.subscribe(self._on_setting)
-        settings.guard("security_profile", self._profile_obstacle)
+        self.updater = build_updater(
+            config,
+            settings,
+            self.station,
+            database,
+            certificates,
+            self.clock,
+            self._restart_for_update,
+        )
+        self.station.firmware_updates = self.updater
+        self.diagnostics = Diagnostics(self.station, lambda: self._sources(audit), certificates.trust_anchors)
+        self.station.log_uploads = self.diagnostics
+        self.station.subscribe(self._on_fact)
+        self.station.credentials = self.security.credentials
+        self.security.attach(self.link, self.conversation, self.station)
+        self._is_up = False
+        self.service = build_service(self._signs())
 
     @classmethod
     async def build(cls, config: Config, loop: asyncio.AbstractEventLoop) -> "Agent":
         """Open everything. Raises StoreError, ConfigError; nothing is left open then."""
-        database = Database.open(config.state_dir / STORE_FILE)
+        database = open_or_bring_back(config.state_dir / STORE_FILE)
         try:
             settings = await Settings.open(SqlSettings(database), config.settings)
             if config.csms.security_profile > settings.integer("security_profile"):
                 await settings.change("security_profile", str(config.csms.security_profile))
-            agent = cls(config, database, settings, open_hardware(hal_config(config.hal), loop))
+            was_updated = await was_started_for_update(config, database)
+            hardware = open_hardware(hal_config(config.hal), loop)
+            agent = cls(config, database, settings, hardware, was_updated=was_updated)
         except BaseException:
             database.close()
             raise
@@ -179,14 +239,27 @@ class Agent:
 
     async def run(self) -> ExitCode:
         """Until `stop` or a reset; then everything is closed in order."""
+        if self.log_file is not None:
+            logging.getLogger().addHandler(self.log_file)
         try:
             await self.station.load()
+            if self.updater is not None:
+                await self.updater.load()
             for name, body in self.opened.tasks:
                 self.supervisor.start(name, body, Restart.ALWAYS)
+            self.security.start()
             self.supervisor.start("station", self.station.run, Restart.ALWAYS)
-            self.supervisor.start("conversation", self.conversation.run, Restart.ALWAYS)
-            self.supervisor.start("link", self.link.run, Restart.ALWAYS)
+            self.supervisor.start("conversation", self._converse, Restart.ALWAYS, self.conversation.pulse)
+            self.supervisor.start("link", self.link.run, Restart.ALWAYS, self.link.pulse)
+            if self.updater is not None:
+                self.supervisor.start("firmware update", self.updater.run, Restart.ALWAYS)
+            self.supervisor.start(
+                "log uploads", lambda: self.diagnostics.run(self._first_attempt), Restart.ALWAYS
+            )
             self.supervisor.start("local API", self._serve_api, Restart.ALWAYS)
+            self._is_up = True
+            if self.service is not None:
+                self.supervisor.start("service", self.service.run, Restart.ALWAYS)
             return await self._end
         finally:
             await self.close()
@@ -198,13 +271,17 @@ class Agent:
 
     async def close(self) -> None:
         """Contactors first, then the protocol, then hardware and store. A part that fails does not keep the others."""
+        if self.service is not None:
+            self.service.stop()
         for name, ending in (
             ("station", self.station.close),
             ("local API", lambda: self.supervisor.stop("local API")),
             ("link", lambda: self.supervisor.stop("link")),
+            ("security", self.security.close),
             ("conversation", lambda: self.supervisor.stop("conversation")),
             ("station tasks", lambda: self.supervisor.stop("station")),
             ("hardware", self.opened.close),
+            ("messages", self.diagnostics.keep_messages),
             ("tasks", self.supervisor.close),
         ):
             try:
@@ -212,44 +289,148 @@ class Agent:
             except Exception:
                 log.exception("closing the %s failed", name)
         self.database.close()
+        if self.service is not None:
+            self.service.close()
+        if self.log_file is not None:
+            logging.getLogger().removeHandler(self.log_file)
+            await asyncio.to_thread(self.log_file.close)
 
     def _on_open(self, subprotocol: str) -> None:
         self.conversation.on_open(subprotocol)
+        self.security.connection_opened()
+        self._attempted.set()
+
+    def _on_closed(self, reason: str) -> None:
+        self.conversation.on_closed(reason)
+        self.security.connection_closed()
+
+    def _on_failed(self, failure: ConnectFailed) -> None:
+        self.security.connection_failed(failure)
         self._attempted.set()
 
     def _on_reset(self, kind: ResetKind) -> None:
+        """Raises RuntimeError as long as the process could not start anew: better to stay than not to come back."""
+        if self.config.agent.on_reset == "restart" and not os.access(sys.executable, os.X_OK):
+            raise RuntimeError(f"{sys.executable} cannot be started")
         self.supervisor.start("reset", lambda: self._reset(kind), Restart.NEVER)
+
+    def power_fails(self) -> None:
+        """The backup supply gives a few seconds (R16-131); the end is that of `stop`. Again: nothing more."""
+        if not self._is_power_failing:
+            self._is_power_failing = True
+            self.supervisor.start("power failure", self._end_for_power_loss, Restart.NEVER)
+
+    async def _end_for_power_loss(self) -> None:
+        log.warning("the power fails: transactions end")
+        await self.station.execute(PreparePowerLoss())
+        if self.conversation.is_online and not await self.conversation.flush(FLUSH_S[ResetKind.HARD]):
+            log.warning("transaction messages are still queued; they are sent when the power is back")
+        self.stop()
+
+    def _restart_for_update(self) -> None:
+        try:
+            self._on_reset(ResetKind.SOFT)
+        except (RuntimeError, ValueError) as error:  # ValueError: the station is being reset already
+            log.warning("no restart for the firmware update: %s", error)
 
     async def _reset(self, kind: ResetKind) -> None:
         if self.conversation.is_online and not await self.conversation.flush(FLUSH_S[kind]):
             log.warning("transaction messages are still queued; they are sent after the reset")
+        await self.security.note_reset(kind, self.journal)
         self.stop(RESET_CODES[kind])
+
+    def _own_vendors(self) -> list[Vendor]:
+        """The vendor messages that are part of the agent, as the settings want them."""
+
+        async def execute(request: Request) -> Result:
+            return await self.station.execute(request)
+
+        vendors = [PlugAndCharge(execute).vendor]
+        if self.settings.flag("price_display"):
+            from agent.vendor.cost_messages import CostMessages
+
+            self._costs = CostMessages(self.settings, execute, self._transfer)
+            vendors.append(self._costs.vendor)
+        return vendors
+
+    def _on_fact(self, fact: Fact) -> None:
+        """What a part of the agent has to hear of and the station does not know."""
+        if isinstance(fact, DriverLeft) and self._costs is not None:
+            costs = self._costs
+            self.supervisor.start(
+                f"ConnectorUnplugged {fact.reference}", lambda: costs.driver_left(fact), Restart.NEVER
+            )
+
+    def _sources(self, audit: SqlAudit) -> "Sources":
+        """What diagnostics are made of."""
+        from agent.diagnostics.collecting import Sources
+
+        board = self.opened.hardware.board
+        return Sources(
+            config=self.config,
+            about=lambda: {
+                **about(self.config, self.config.csms.url),
+                "board_firmware": "" if board is None else board.firmware_version,
+            },
+            settings=self.settings,
+            snapshot=lambda: self.station.snapshot(),
+            journal=self.journal,
+            messages=self.messages,
+            audit=audit,
+            security_log=SqlSecurityLog(self.database),
+            crashes=self.supervisor.crashes,
+            link=lambda: {
+                "is_connected": self.link.is_connected,
+                "subprotocol": self.link.subprotocol,
+                "registration": self.conversation.registration,
+                "security_profile": self.link.config.security_profile,
+            },
+            log_file=self.log_file,
+            clock=self.clock,
+            secrets=secrets_of(self.config, self.settings),
+        )
 
     async def _transfer(self, vendor_id: str, message_id: str | None, content: object) -> TransferResult:
         return await self.conversation.transfer_data(vendor_id, message_id, content)
 
-    def _on_setting(self, name: str, _value: str) -> None:
-        """New credentials hold from the next connection on, and that is now (R16-327, R16-333)."""
-        if name in ("authorization_key", "security_profile"):
-            self.link.config = link_config(self.config, self.settings)
-            # The answer to the change goes out first.
-            asyncio.get_running_loop().call_later(0.2, self.link.reconnect, f"{name} changed")
-
-    def _profile_obstacle(self, wanted: str) -> str | None:
-        """Why the security profile cannot be raised to `wanted`, or None (R16-332)."""
-        config = replace(self.link.config, security_profile=int(wanted))
-        if int(wanted) in (1, 2) and not config.password:
-            return "there is no password: set AuthorizationKey first"
-        try:
-            connection_url(config)
-        except ConnectFailed as error:
-            return str(error)
-        return None
-
-    async def _serve_api(self) -> None:
+    async def _first_attempt(self) -> None:
+        """Until the first connection attempt is over, or `API_WAIT_S`: the turn of what can wait has come."""
         with suppress(TimeoutError):
             async with asyncio.timeout(API_WAIT_S):
                 await self._attempted.wait()
+
+    async def _converse(self) -> None:
+        """After it hung and was ended, the conversation needs a connection from its beginning."""
+        if self.link.is_connected and not self.conversation.has_connection:
+            self.link.reconnect("the conversation starts again")
+        await self.conversation.run()
+
+    def _signs(self) -> Signs:
+        """What tells systemd that this station is alive (`service.py`)."""
+        evses = self.opened.hardware.evses.values()
+        return Signs(
+            boards=lambda: [ports.evse.state for ports in evses],
+            is_charging=lambda: any(evse.transaction for evse in self.station.snapshot().evses.values()),
+            probe_store=self.journal.depth,
+            stuck_tasks=self.supervisor.stuck,
+            is_station_up=lambda: self._is_up,
+            status=self._status_line,
+            socket_path=self.config.socket_path,
+        )
+
+    def _board_firmware(self) -> str:
+        board = self.opened.hardware.board
+        return board.firmware_version if board is not None and board.is_linked else ""
+
+    def _status_line(self) -> str:
+        evses = self.station.snapshot().evses.values()
+        csms = "connected" if self.link.is_connected else "offline"
+        charging = sum(evse.transaction is not None for evse in evses)
+        faulted = sum(evse.is_faulted for evse in evses)
+        return f"CSMS {csms}; {len(evses)} EVSEs, {charging} charging, {faulted} faulted"
+
+    async def _serve_api(self) -> None:
+        await self._first_attempt()
         try:
             url = connection_url(self.link.config)
         except ConnectFailed:
@@ -267,6 +448,8 @@ class Agent:
             outputs=lambda: {name: output.is_on for name, output in self.opened.hardware.outputs.items()},
             crashes=self.supervisor.crashes,
             simulation=self.opened.simulation,
+            diagnostics=self.diagnostics.archive,
+            board_firmware=self._board_firmware,
         )
         api = LocalApi(ports, self.config.socket_path, self.config.web.address)
         await api.start()
@@ -312,6 +495,14 @@ class _Offline:
         return None
 
 
+def front_ends(config: Config) -> dict[str, FrontEnd]:
+    """The OCPP versions to be offered, by subprotocol."""
+    offered = {name: FRONT_ENDS[name] for name in config.csms.subprotocols}
+    if config.csms.json_in_data_transfer and OCPP16.subprotocol in offered:
+        offered[OCPP16.subprotocol] = WITH_JSON_IN_DATA_TRANSFER
+    return offered
+
+
 def station_identity(config: Config, opened: OpenedHardware) -> StationIdentity:
     """What BootNotification says; the meter is that of EVSE 1, or the main meter."""
     hardware = opened.hardware
@@ -341,26 +532,6 @@ def about(config: Config, url: str) -> dict[str, str]:
     }
 
 
-def link_config(config: Config, settings: Settings) -> LinkConfig:
-    """Where to connect and as whom: what the CSMS changed since (key, profile) beats the file."""
-    csms = config.csms
-    key = settings.raw("authorization_key")
-    return LinkConfig(
-        url=csms.url,
-        identity=config.station.identity,
-        subprotocols=csms.subprotocols,
-        security_profile=settings.integer("security_profile"),
-        password=bytes.fromhex(key) if key else csms.read_password(),
-        ca_file=csms.ca_file,
-        accept_missing_subprotocol=csms.accept_missing_subprotocol,
-        compression=csms.compression,
-        max_frame_bytes=csms.max_frame_bytes,
-        ping_interval_s=settings.integer("websocket_ping_interval_s"),
-        connect_timeout_s=csms.connect_timeout_s,
-        back_off=BackOffLimits(first_s=csms.backoff_first_s, limit_s=csms.backoff_max_s),
-    )
-
-
 def hal_config(section: HalSection) -> HalConfig:
     """[hal] of the file in the words of `hal.factory`."""
     return HalConfig(
@@ -368,6 +539,8 @@ def hal_config(section: HalSection) -> HalConfig:
         sim=_mirrored(section.sim, factory.SimConfig),
         board=_mirrored(section.board, factory.BoardConfig),
         meters=[_mirrored(meter, factory.MeterConfig) for meter in section.meters],
+        readers=[_mirrored(reader, factory.ReaderConfig) for reader in section.readers],
+        gpio=[_mirrored(line, factory.GpioConfig) for line in section.gpio],
         host_version=VERSION,
     )
 

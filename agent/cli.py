@@ -15,16 +15,23 @@ from typing import Any, NoReturn
 
 import click
 
+from agent.cli_firmware import firmware
+from agent.cli_meter import meter
 from agent.exit_codes import ExitCode
+from agent.version import VERSION
 
 DEFAULT_CONFIG = Path("/etc/evse-agent/config.toml")
 Command = Callable[..., None]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="evse-agent", message="%(prog)s %(version)s")
+@click.version_option(VERSION, message="%(prog)s %(version)s")
 def main() -> None:
     """The agent of a charging station: board and meters on one side, OCPP on the other."""
+
+
+main.add_command(firmware)
+main.add_command(meter)
 
 
 _config_option = click.option(
@@ -147,6 +154,27 @@ def messages(agent: Any, follow: bool, action: str | None, limit: int, full: boo
             click.echo(_json(entry, indent=None) if as_json else message_line(entry, width))
 
 
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, writable=True))
+@click.option("--since", "oldest", help="Leave out what is older, e.g. 2026-01-31T12:00:00Z.")
+@click.option("--until", "latest", help="Leave out what is younger.")
+@_agent_options
+def diagnostics(agent: Any, file: Path, oldest: str | None, latest: str | None) -> None:
+    """Write what GetDiagnostics would upload into FILE (tar.gz). Secrets are hidden."""
+    part = file.with_name(file.name + ".part")
+    try:
+        out = part.open("wb")
+    except OSError as error:
+        _fail(ExitCode.FAILED, f"{file} cannot be written: {error.strerror}")
+    try:
+        with out:
+            agent.download("/api/v1/diagnostics", out, oldest=oldest, latest=latest)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    click.echo(f"{file}: {file.stat().st_size} bytes")
+
+
 @main.command("data-transfer")
 @click.argument("vendor_id")
 @click.argument("message_id", required=False)
@@ -199,6 +227,7 @@ _evse_argument = click.argument("evse", type=click.IntRange(1), default=1)
     "--diode-fail-after", "diode_fail_after_s", type=float, help="Seconds until its diode is shorted."
 )
 @click.option("--connector", "connector_id", type=click.IntRange(1), help="Connector of the EVSE.")
+@click.option("--half-in", "is_half_in", is_flag=True, default=None, help="So that it cannot be locked.")
 @_agent_options
 def plug(agent: Any, evse: int, **car: object) -> None:
     """Plug a car into EVSE [1]."""
@@ -208,10 +237,11 @@ def plug(agent: Any, evse: int, **car: object) -> None:
 
 @sim.command()
 @_evse_argument
+@click.option("--torn-out", is_flag=True, help="At once, under load.")
 @_agent_options
-def unplug(agent: Any, evse: int) -> None:
+def unplug(agent: Any, evse: int, torn_out: bool) -> None:
     """Pull the cable out of EVSE [1]."""
-    agent.post(f"/sim/v1/evse/{evse}/unplug", {})
+    agent.post(f"/sim/v1/evse/{evse}/unplug", {"is_torn_out": torn_out})
 
 
 @sim.command()

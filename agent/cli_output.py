@@ -29,6 +29,7 @@ def status_text(status: Json) -> str:
     if not station["is_operative"]:
         lines.append("         the whole station is out of service")
     lines += [f"Fault    {_fault(fault)}" for fault in station["faults"]]
+    lines += [f"Reserved {_reservation(each)}" for each in status["reservations"]]
     lines += [f"Crashed  {name}: {count} times" for name, count in status["crashed_tasks"].items()]
     lines.append("")
     head = (
@@ -46,6 +47,7 @@ def status_text(status: Json) -> str:
     lines += table([head, *(_evse_row(evse) for evse in status["evses"])])
     for evse in status["evses"]:
         lines += [f"EVSE {evse['evse_id']} fault: {_fault(fault)}" for fault in evse["faults"]]
+        lines += [f"EVSE {evse['evse_id']} limit: {limit}" for limit in _limit(evse.get("limit"))]
     return "\n".join(lines)
 
 
@@ -69,8 +71,25 @@ def _evse_row(evse: Json) -> tuple[str, ...]:
     )
 
 
+def _limit(limit: Json | None) -> list[str]:
+    """Nothing to say when it is the hardware's own."""
+    if limit is None or limit["source"] == "hardware":
+        return []
+    profile = "" if limit["profile_id"] is None else f" {limit['profile_id']}"
+    return [f"{limit['current_a']:.1f} A by {limit['source']}{profile}"]
+
+
 def _kwh(energy_wh: float | None) -> str:
     return "-" if energy_wh is None else f"{energy_wh / 1000:.3f} kWh"
+
+
+def _reservation(reservation: Json) -> str:
+    evse_id, connector_id = reservation["evse_id"], reservation["connector_id"]
+    place = "any EVSE" if evse_id is None else f"EVSE {evse_id}"
+    place += "" if connector_id is None else f" connector {connector_id}"
+    group = f" or group {reservation['group']}" if reservation["group"] else ""
+    driver = f"{reservation['id_token']}{group}"
+    return f"{place} for {driver} until {reservation['expires_at']} (id {reservation['reservation_id']})"
 
 
 def _fault(fault: Json) -> str:

@@ -18,11 +18,9 @@ from types import MappingProxyType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
+from agent.config_hal import BAUD_RATES, EVSES_MAX, GpioConfig, MeterConfig, ReaderConfig
 from agent.errors import ConfigError, Problem
 from agent.toml_lines import KeyLines, KeyPath, scan
-
-EVSES_MAX = 8
-BAUD_RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 
 def _key(default: Any = MISSING, **limits: Any) -> Any:
@@ -56,10 +54,18 @@ class CsmsConfig:
         metadata={"pattern": "([0-9A-Fa-f]{2}){0,20}", "shape": "up to 20 bytes in hex"},
     )
     password_file: str = ""
+    secure_url: str = ""
+    """Used in security profiles 2 and 3; empty: `url` with wss."""
     ca_file: str = ""
+    certificate_file: str = ""
+    """The station's certificate for profile 3, as long as the CSMS has not had one signed."""
+    certificate_key_file: str = ""
+    """Its key; empty: in the same file."""
     accept_missing_subprotocol: bool = False
     """Speak the first subprotocol with a server that selects none."""
     compression: bool = False
+    json_in_data_transfer: bool = False
+    """Take any JSON value as `data` of a DataTransfer of OCPP 1.6, not only a string."""
     max_frame_bytes: int = _key(1_048_576, least=4096, most=67_108_864)
     connect_timeout_s: float = _key(30.0, least=1, most=300)
     backoff_first_s: float = _key(4.0, least=0.1, most=600)
@@ -83,6 +89,9 @@ class AgentConfig:
     log_level: str = _key("info", choices=("debug", "info", "warning", "error"))
     message_journal: int = _key(500, least=10, most=10_000)
     """How many OCPP messages `evse-agent messages` can show."""
+    log_file_bytes: int = _key(1_048_576, least=0, most=67_108_864)
+    """Of one file of the log in the state directory; 0 = no log on disk."""
+    log_files: int = _key(4, least=1, most=50)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +121,10 @@ class SimConfig:
     max_current_a: float = _key(32.0, least=6, most=80)
     outputs: tuple[str, ...] = ("fan",)
     """Names of the simulated auxiliary relays."""
+    signs_readings: bool = False
+    """The meters sign their readings, as certified ones do."""
+    memory_file: str = ""
+    """Where cars and meters are remembered over a restart; empty: a new world each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,21 +145,6 @@ class BoardConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeterConfig:
-    """One Modbus RTU energy meter."""
-
-    evse: int = _key(least=0, most=EVSES_MAX)
-    """0 = the station's main meter."""
-    model: str
-    port: str
-    unit: int | None = _key(None, least=1, most=247)
-    """This and the line settings: None = as the meter comes from the factory."""
-    baud_rate: int | None = _key(None, choices=BAUD_RATES)
-    parity: str | None = _key(None, choices=("none", "even", "odd"))
-    stop_bits: int | None = _key(None, choices=(1, 2))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HalSection:
     """The [hal] table; `agent/app.py` turns it into `hal.factory`'s own configuration."""
 
@@ -154,6 +152,8 @@ class HalSection:
     sim: SimConfig = SimConfig()
     board: BoardConfig = BoardConfig()
     meters: tuple[MeterConfig, ...] = ()
+    readers: tuple[ReaderConfig, ...] = ()
+    gpio: tuple[GpioConfig, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +196,22 @@ class VendorConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateConfig:
+    """Firmware updates by the CSMS: docs/firmware.md."""
+
+    root: str = ""
+    """Where `evse-agent firmware prepare` laid out the releases; empty: no updates are taken."""
+    require_signature: bool | None = None
+    """None: in security profiles 1 to 3."""
+    allow_downgrade: bool = False
+    max_bytes: int = _key(268_435_456, least=65_536, most=4_294_967_296)
+    confirm_within_s: float = _key(600.0, least=30, most=86_400)
+    """How long new firmware may take to be accepted by the CSMS."""
+    known_hosts: str = ""
+    """Host keys for SFTP, as ssh keeps them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole file. `settings` maps 1.6 keys or Component.Variable to text, lists joined with commas."""
 
@@ -206,6 +222,7 @@ class Config:
     hal: HalSection = HalSection()
     settings: Mapping[str, str] = field(default_factory=dict)
     vendor: VendorConfig = VendorConfig()
+    update: UpdateConfig = UpdateConfig()
     lines: KeyLines = field(default_factory=lambda: KeyLines({}), compare=False, repr=False)
     """For problems that are found later, e.g. `setting_line(config.lines, "HeartbeatInterval")`."""
 
@@ -216,6 +233,12 @@ class Config:
     @property
     def socket_path(self) -> Path:
         return socket_path(self.state_dir)
+
+    @property
+    def known_hosts(self) -> Path:
+        """Host keys of SFTP servers, for updates and for diagnostics."""
+        named = self.update.known_hosts
+        return Path(named) if named else self.state_dir / "known_hosts"
 
 
 def socket_path(state_dir: Path) -> Path:
@@ -271,6 +294,10 @@ def parse(text: str) -> Config:
     if _has_colon_in_user_name(reader.sections):
         reader.complain(
             ("station", "identity"), "cannot be a user name with its colon: profiles 1 and 2 need one"
+        )
+    if _has_fixed_version(reader.sections):
+        reader.complain(
+            ("station", "firmware_version"), "must be empty where update.root is set: it would never change"
         )
     if reader.problems or config is None:
         raise ConfigError(sorted(reader.problems, key=lambda problem: problem.line or 0))
@@ -457,7 +484,7 @@ def _check_csms(csms: CsmsConfig) -> Iterator[tuple[KeyPath, str]]:
         return
     if parts.scheme not in ("ws", "wss") or not parts.hostname or not has_port:
         yield ("url",), "must look like ws://host/path or wss://host/path"
-    elif csms.security_profile >= 2 and parts.scheme != "wss":
+    elif csms.security_profile >= 2 and parts.scheme != "wss" and not csms.secure_url:
         yield ("url",), f"must begin with wss:// in security profile {csms.security_profile}"
     elif csms.security_profile == 1 and parts.scheme == "wss":
         yield ("url",), "must begin with ws:// in security profile 1, which is without TLS: or use profile 2"
@@ -465,17 +492,16 @@ def _check_csms(csms: CsmsConfig) -> Iterator[tuple[KeyPath, str]]:
         yield ("url",), "must not hold a password: use csms.password or csms.password_file"
     if not csms.subprotocols:
         yield ("subprotocols",), "must name at least one subprotocol"
-    if csms.security_profile == 3:
-        yield (
-            ("security_profile",),
-            "profile 3 (client certificates) is not available yet: use 0, 1 or 2",
-        )
+    if csms.secure_url and not re.match(r"wss://[^/@]+(/[^@]*)?$", csms.secure_url):
+        yield ("secure_url",), "must look like wss://host/path"
+    if csms.certificate_key_file and not csms.certificate_file:
+        yield ("certificate_key_file",), "is the key of no certificate: set certificate_file, too"
     given = [name for name in ("password", "password_hex", "password_file") if getattr(csms, name)]
     if len(given) > 1:
         yield (given[1],), f"is set beside {given[0]}: only one of them can be the password"
     if csms.security_profile in (1, 2) and not given:
         yield ("password",), f"is needed in security profile {csms.security_profile}"
-    for name in ("password_file", "ca_file"):
+    for name in ("password_file", "ca_file", "certificate_file", "certificate_key_file"):
         path = getattr(csms, name)
         if path and not os.access(path, os.R_OK):
             yield (name,), f"cannot be read: {path}"
@@ -528,10 +554,23 @@ def _check_vendor(vendor: VendorConfig) -> Iterator[tuple[KeyPath, str]]:
                 yield ("commands", number, "parameters", parameter), "is fixed as well"
 
 
+def _check_update(update: UpdateConfig) -> Iterator[tuple[KeyPath, str]]:
+    if update.root and not Path(update.root, "current").is_dir():
+        yield ("root",), f"holds no release: prepare {update.root} with `evse-agent firmware prepare`"
+    if update.known_hosts and not os.access(update.known_hosts, os.R_OK):
+        yield ("known_hosts",), f"cannot be read: {update.known_hosts}"
+
+
+def _has_fixed_version(sections: Mapping[str, Any]) -> bool:
+    """What BootNotification says has to change with the firmware."""
+    station, update = sections.get("station"), sections.get("update")
+    return bool(station and update and update.root and station.firmware_version)
+
+
 def _has_colon_in_user_name(sections: Mapping[str, Any]) -> bool:
     """HTTP Basic ends the user name at the first colon (RFC 7617)."""
     station, csms = sections.get("station"), sections.get("csms")
-    return bool(station and csms and csms.security_profile and ":" in station.identity)
+    return bool(station and csms and csms.security_profile in (1, 2) and ":" in station.identity)
 
 
 _CHECKS: Mapping[str, Callable[[Any], Iterator[tuple[KeyPath, str]]]] = {
@@ -539,5 +578,6 @@ _CHECKS: Mapping[str, Callable[[Any], Iterator[tuple[KeyPath, str]]]] = {
     "web": _check_web,
     "hal": _check_hal,
     "vendor": _check_vendor,
+    "update": _check_update,
 }
 """What no single key shows, by section."""

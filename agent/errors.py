@@ -4,6 +4,7 @@
         ConfigError(problems)        the configuration file; every problem at once
         StoreError
             StoreCorrupt             the database cannot be trusted; nothing was changed
+                StoreTooNew          a newer version of the agent wrote it
             StoreFull                the disk took no more; what was committed before is safe
         LinkError
             ConnectFailed            no usable connection: refused, TLS, HTTP status, no subprotocol
@@ -12,6 +13,10 @@
         RemoteProtocolError(code, path)   the peer sent something that its protocol forbids
         LocalProtocolError           we were about to break the protocol: a bug of ours
         CallRejected(code, description)   the peer answered a CALL with a CALLERROR
+        CertificateRefused           a certificate that must not be used; says why
+            CertificateStoreFull     one too many
+        InstallError(reason)         firmware that cannot be installed; the running release is untouched
+            ReleaseBroken            what was unpacked is not what the file promised, or does not run here
 
 A class exists only if some code catches it by name. A legal "no" is a return value, never one of these.
 """
@@ -52,6 +57,10 @@ class StoreCorrupt(StoreError):
     """The database is damaged or from an unknown newer version."""
 
 
+class StoreTooNew(StoreCorrupt):
+    """The database is of a newer version of the agent; the one before an update takes its copy instead."""
+
+
 class StoreFull(StoreError):
     """No space or no permission to write."""
 
@@ -63,8 +72,9 @@ class LinkError(AgentError):
 class ConnectFailed(LinkError):
     """A connection attempt that did not lead to a usable connection.
 
-    `kind`: UNREACHABLE (network, server busy), REFUSED (a human has to settle it), CONFIGURATION, TLS,
-    TLS_CERTIFICATE, TLS_VERSION, TLS_CIPHER. `retry_after_s`: what the server asked for, 0 if nothing.
+    `kind`: UNREACHABLE (network, server busy), REFUSED (a human has to settle it), CREDENTIALS (the same: it does not
+    take our password), CONFIGURATION, TLS, TLS_CERTIFICATE (that of the CSMS), TLS_OWN_CERTIFICATE (it does not take
+    ours), TLS_VERSION, TLS_CIPHER. `retry_after_s`: what the server asked for, 0 if nothing.
     """
 
     def __init__(self, reason: str, kind: str = "UNREACHABLE", retry_after_s: float = 0.0) -> None:
@@ -104,3 +114,19 @@ class CallRejected(AgentError):
         super().__init__(f"{code}: {description}" if description else code)
         self.code = code
         self.description = description
+
+
+class InstallError(AgentError):
+    """Firmware that cannot be installed here; what runs is untouched."""
+
+
+class ReleaseBroken(InstallError):
+    """The unpacked release is not what its file promised, or does not run on this machine."""
+
+
+class CertificateRefused(AgentError):
+    """A certificate is broken, too weak, out of date, or not of the hierarchy that it should be of."""
+
+
+class CertificateStoreFull(CertificateRefused):
+    """There is nothing wrong with the certificate but its number."""

@@ -5,9 +5,13 @@ import gc
 import ipaddress
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +20,27 @@ from tests.helpers.virtual_time import VirtualTimeLoop
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--board", default=None, help="serial port or socket:// address of a real board to test")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of one xdist_group on one worker. pytest 9.2 hides the groups from xdist 3.8, which writes them into an
+    attribute that is no more; so they are read from the files, where every group is one of whole files."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByFile(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group_of(config.rootpath / nodeid.partition("::")[0]) or nodeid
+
+    return ByFile(config, log)
+
+
+@cache
+def _group_of(path: Path) -> str:
+    found = re.search(r'xdist_group\("([^"]+)"\)', path.read_text(encoding="utf-8"))
+    return found[1] if found else ""
 
 
 def _is_real_time(node: pytest.Item) -> bool:

@@ -261,6 +261,20 @@ def test_help_imports_nothing_heavy() -> None:
     assert result.stdout.endswith("[]\n")
 
 
+async def test_diagnostics_are_written_into_the_file(bench: WebBench, tmp_path: Path) -> None:
+    file = tmp_path / "out" / "all.tar.gz"
+    result = await call(bench, "diagnostics", str(file))
+    assert (result.exit_code, "cannot be written" in result.output) == (ExitCode.FAILED, True)
+    file.parent.mkdir()
+    result = await call(bench, "diagnostics", str(file), "--since", "2026-01-01T00:00:00Z")
+    assert result.exit_code == ExitCode.OK
+    assert result.output == f"{file}: {len(bench.archive)} bytes\n"
+    assert bench.periods[0][1] is None
+    result = await call(bench, "diagnostics", str(file), "--until", "soon")
+    assert result.exit_code == ExitCode.FAILED
+    assert [path.name for path in file.parent.iterdir()] == ["all.tar.gz"]
+
+
 def verbs(group: click.Group, prefix: str = "") -> list[str]:
     found = []
     for name, command in group.commands.items():
@@ -305,7 +319,7 @@ def test_a_long_message_is_cut_to_the_width_of_the_terminal() -> None:
     assert message_line(entry).startswith("10:00:00.123  -> call      ?")
 
 
-def test_a_station_that_is_out_of_service_or_crashed_says_so() -> None:
+def test_a_station_that_is_out_of_service_reserved_or_crashed_says_so() -> None:
     status = {
         "station": {
             "identity": "CP001",
@@ -321,6 +335,24 @@ def test_a_station_that_is_out_of_service_or_crashed_says_so() -> None:
         "outbox_depth": 0,
         "crashed_tasks": {"web": 2},
         "outputs": {"fan": True, "lamp": False},
+        "reservations": [
+            {
+                "reservation_id": 17,
+                "id_token": "TAG1",
+                "group": "FAMILY",
+                "expires_at": "noon",
+                "evse_id": 2,
+                "connector_id": 1,
+            },
+            {
+                "reservation_id": 18,
+                "id_token": "TAG2",
+                "group": None,
+                "expires_at": "noon",
+                "evse_id": None,
+                "connector_id": None,
+            },
+        ],
         "evses": [],
     }
     text = status_text(status)
@@ -328,6 +360,8 @@ def test_a_station_that_is_out_of_service_or_crashed_says_so() -> None:
     assert "Fault    tilt (fell) since now, charging goes on" in text
     assert "Crashed  web: 2 times" in text
     assert "Outputs  fan on, lamp off" in text
+    assert "Reserved EVSE 2 connector 1 for TAG1 or group FAMILY until noon (id 17)" in text
+    assert "Reserved any EVSE for TAG2 until noon (id 18)" in text
 
 
 class Refusing:

@@ -94,8 +94,14 @@ async def test_small_differences_do_not_hide_a_drift() -> None:
 
 @pytest.mark.parametrize(
     "csms_time",
-    [datetime(2026, 5, 1), datetime(1970, 1, 1, tzinfo=UTC), datetime(2023, 12, 31, 23, 59, 59, tzinfo=UTC)],
-    ids=["without zone", "1970", "before 2024"],
+    [
+        datetime(2026, 5, 1),
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(2023, 12, 31, 23, 59, 59, tzinfo=UTC),
+        datetime(2100, 1, 1, tzinfo=UTC),
+        datetime.max.replace(tzinfo=UTC),
+    ],
+    ids=["without zone", "1970", "before 2024", "after 2100", "the end of the calendar"],
 )
 async def test_a_time_that_cannot_be_true_is_not_believed(
     csms_time: datetime, caplog: pytest.LogCaptureFixture
@@ -139,3 +145,24 @@ async def test_the_word_of_the_csms_stands_against_a_system_clock_set_later() ->
     clock.synchronize(BEGIN)
     system.at = BEGIN + timedelta(days=1)
     assert _is_near(clock.now(), BEGIN)
+
+
+@pytest.mark.req("FIELD-31")
+async def test_a_clock_that_was_never_set_goes_on_where_the_disk_left_off() -> None:
+    clock = SystemClock(asyncio.get_running_loop(), lambda: datetime(1970, 1, 1, tzinfo=UTC))
+    left_off = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    clock.not_before(left_off)
+    await asyncio.sleep(10)
+    assert clock.now() == left_off + timedelta(seconds=10)
+    clock.not_before(left_off)
+    assert clock.now() == left_off + timedelta(seconds=10), "it never goes back"
+    assert not clock.is_trusted
+    clock.synchronize(left_off + timedelta(hours=1))
+    assert (clock.now(), clock.is_trusted) == (left_off + timedelta(hours=1), True)
+
+
+async def test_a_clock_that_was_set_believes_no_disk() -> None:
+    clock = SystemClock(asyncio.get_running_loop(), lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    before = clock.now()
+    clock.not_before(datetime(2027, 1, 1, tzinfo=UTC))
+    assert clock.now() == before

@@ -141,7 +141,12 @@ def test_an_address_without_host_or_port_is_refused(listen: str) -> None:
     [
         ("security_profile = 1\n", "csms.password: is needed in security profile 1"),
         ('security_profile = 2\npassword = "x"\n', "csms.url: must begin with wss://"),
-        ("security_profile = 3\n", "csms.security_profile: profile 3"),
+        ('secure_url = "ws://h/"\n', "csms.secure_url: must look like wss://host/path"),
+        ('certificate_file = "/no/such"\n', "csms.certificate_file: cannot be read: /no/such"),
+        (
+            'certificate_key_file = "/etc/hostname"\n',
+            "csms.certificate_key_file: is the key of no certificate",
+        ),
         ('password = "x"\npassword_hex = "00"\n', "csms.password_hex: is set beside password"),
         ('password_hex = "0"\n', "csms.password_hex: must have up to 20 bytes in hex"),
         ('ca_file = "/no/such/file"\n', "csms.ca_file: cannot be read: /no/such/file"),
@@ -240,6 +245,18 @@ def test_meters_and_vendor_commands_are_lists_of_tables() -> None:
 )
 def test_tables_are_checked_as_a_whole(extra: str, expected: str) -> None:
     assert any(expected in problem for problem in problems_of(SMALLEST + extra))
+
+
+def test_updates_need_a_prepared_root_and_a_version_that_can_change(tmp_path: Path) -> None:
+    (tmp_path / "current").mkdir()
+    prepared = parse(SMALLEST + f'[update]\nroot = "{tmp_path}"\nrequire_signature = false\n')
+    assert prepared.update.require_signature is False
+    unprepared = problems_of(SMALLEST + f'[update]\nroot = "{tmp_path / "none"}"\nknown_hosts = "/none"\n')
+    assert any("update.root: holds no release" in problem for problem in unprepared)
+    assert any("update.known_hosts: cannot be read" in problem for problem in unprepared)
+    fixed = SMALLEST.replace("[station]\n", '[station]\nfirmware_version = "7"\n')
+    (problem,) = problems_of(fixed + f'[update]\nroot = "{tmp_path}"\n')
+    assert "station.firmware_version: must be empty" in problem
 
 
 def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 import io
 import json
 import logging
+import signal
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,6 +151,49 @@ def test_what_is_no_ocpp_message_is_shown_as_text(text: str) -> None:
     messages.record("in", text)
     (entry,) = messages.entries()
     assert (entry.type, entry.payload) == ("malformed", text)
+
+
+@pytest.mark.parametrize("depth", [100, 600, 950, 20_000])
+def test_a_message_of_any_depth_can_be_shown(depth: int) -> None:
+    messages = journal()
+    messages.record("in", '[2,"1","Reset",' + '{"a":' * depth + "1" + "}" * depth + "]")
+    messages.record("in", '[2,"2","Reset",{}]')
+    deep, plain = messages.entries()
+    assert deep.type in ("call", "malformed")
+    assert msgspec.json.encode(deep)
+    assert plain.message_id == "2"
+
+
+NASTY = (
+    "a.",
+    "a://",
+    "a://b:",
+    "?sig",
+    "&" + "sig" * 9,
+    "&a-",
+    '"password":',
+    "password ",
+    "\\",
+    "?a=b&token",
+)
+
+
+@pytest.mark.parametrize("piece", NASTY)
+def test_a_text_that_almost_holds_a_secret_everywhere_is_soon_looked_through(piece: str) -> None:
+    messages = journal(50)
+    for number in range(50):
+        messages.record("in", (str(number) + piece * LONGEST_KEPT)[:LONGEST_KEPT])
+    old = signal.signal(signal.SIGALRM, _too_long)
+    signal.setitimer(signal.ITIMER_REAL, 60)  # a minute for what takes a second; it was six for "a."
+    try:
+        assert len(messages.entries()) == 50
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def _too_long(_number: int, _frame: object) -> None:
+    raise AssertionError("looking for secrets takes more than linear time")
 
 
 def test_shown_messages_hide_secrets() -> None:

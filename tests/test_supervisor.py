@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from agent.supervisor import Restart, Supervisor
+from agent.supervisor import Pulse, Restart, Supervisor
 
 
 class Crash(Exception):
@@ -139,3 +139,101 @@ async def test_a_crash_while_being_ended_is_logged_and_the_task_stays_ended(
         await supervisor.close()
     assert task.done()
     assert "at the end" in caplog.text
+
+
+# --- a task that hangs --------------------------------------------------------------------------------------
+
+
+async def test_a_task_that_is_late_is_ended_and_starts_again_while_others_go_on() -> None:
+    loop = asyncio.get_running_loop()
+    pulse = Pulse()
+    starts: list[float] = []
+
+    async def hangs() -> None:
+        starts.append(loop.time())
+        pulse.within(30)
+        await loop.create_future()
+
+    supervisor = Supervisor(first_pause_s=1)
+    supervisor.start("hangs", hangs, Restart.ALWAYS, pulse)
+    await asyncio.sleep(50)
+    assert len(starts) == 2
+    assert 30 <= starts[1] - starts[0] <= 42
+    assert supervisor.crashes() == {"hangs": 1}
+    await supervisor.close()
+
+
+async def test_a_task_that_rests_may_rest_for_ever() -> None:
+    pulse = Pulse()
+    ends: list[str] = []
+
+    async def rests() -> None:
+        pulse.within(5)
+        pulse.rest()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ends.append("ended")
+
+    supervisor = Supervisor()
+    supervisor.start("rests", rests, Restart.ALWAYS, pulse)
+    await asyncio.sleep(100_000)
+    assert ends == []
+    assert supervisor.crashes() == {}
+    await supervisor.close()
+    assert ends == ["ended"]
+
+
+async def test_a_wait_that_is_explained_is_no_hang() -> None:
+    pulse = Pulse()
+    is_explained = True
+
+    async def waits() -> None:
+        pulse.within(30, lambda: is_explained)
+        await asyncio.get_running_loop().create_future()
+
+    supervisor = Supervisor()
+    supervisor.start("waits", waits, Restart.ALWAYS, pulse)
+    await asyncio.sleep(1000)
+    assert supervisor.crashes() == {}
+    is_explained = False
+    await asyncio.sleep(45)
+    assert supervisor.crashes() == {"waits": 1}
+    await supervisor.close()
+
+
+async def test_a_crash_of_a_felt_task_is_a_crash_like_any_other() -> None:
+    async def fragile() -> None:
+        raise Crash
+
+    supervisor = Supervisor(first_pause_s=1000)
+    supervisor.start("fragile", fragile, Restart.ALWAYS, Pulse())
+    await asyncio.sleep(1)
+    assert supervisor.crashes() == {"fragile": 1}
+    await supervisor.close()
+
+
+async def test_a_task_that_cannot_be_ended_keeps_its_place_and_is_told() -> None:
+    pulse = Pulse()
+    starts = 0
+    may_end = asyncio.Event()
+
+    async def stubborn() -> None:
+        nonlocal starts
+        starts += 1
+        pulse.within(5)
+        while not may_end.is_set():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                continue
+
+    supervisor = Supervisor(first_pause_s=1)
+    supervisor.start("stubborn", stubborn, Restart.ALWAYS, pulse)
+    await asyncio.sleep(200)
+    assert supervisor.stuck() == ["stubborn"]
+    assert starts == 1
+    may_end.set()
+    await asyncio.sleep(1)
+    assert supervisor.stuck() == []
+    await supervisor.close()

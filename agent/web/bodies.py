@@ -39,6 +39,11 @@ class PlugBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     unplug_after_s: Seconds | UnsetType | None = UNSET
     diode_fail_after_s: Seconds | UnsetType | None = UNSET
     connector_id: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    is_half_in: bool | UnsetType = UNSET
+
+
+class UnplugBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    is_torn_out: bool = False
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

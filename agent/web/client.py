@@ -5,10 +5,11 @@ Standard library only, so that commands answer fast. Called by `agent/cli.py`.
 
 import http.client
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from agent.web.unix_socket import connect
@@ -41,6 +42,11 @@ class ApiClient:
 
     def delete(self, path: str) -> Any:
         return self._request("DELETE", path, None)
+
+    def download(self, path: str, out: BinaryIO, **query: object) -> None:
+        """Write what comes into `out`. Raises OSError of the disk, too."""
+        with self._open("GET", path + _query(query), None, self._timeout_s) as response:
+            shutil.copyfileobj(response, out)
 
     def stream(self, path: str, **query: object) -> Iterator[Any]:
         """The JSON contents of a server-sent event stream, until the agent ends it."""

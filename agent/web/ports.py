@@ -5,6 +5,8 @@ The API reads frozen snapshots and asks; it owns no state of the station.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from agent.charging.facts import Fact
@@ -58,8 +60,9 @@ class SimulationPort(Protocol):
         phases: int = 3,
         unplug_after_s: float | None = None,
         diode_fail_after_s: float | None = None,
+        is_half_in: bool = False,
     ) -> None: ...
-    def unplug(self, evse_id: int = 1) -> None: ...
+    def unplug(self, evse_id: int = 1, is_torn_out: bool = False) -> None: ...
     def pause(self, evse_id: int = 1) -> None: ...
     def resume(self, evse_id: int = 1) -> None: ...
     def set_fault(self, evse_id: int, code: str) -> None: ...
@@ -84,4 +87,8 @@ class ApiPorts:
     """Auxiliary outputs by name: on or off."""
     crashes: Callable[[], Mapping[str, int]] = dict
     """Background tasks that crashed since the start, and how often."""
+    board_firmware: Callable[[], str] = str
+    """Version that the I/O board said at its last HELLO; empty: it is not linked."""
+    diagnostics: Callable[[datetime | None, datetime | None], Awaitable[Path]] | None = None
+    """Makes an archive of what lies between two times and says where it is; who asked removes it. Raises OSError."""
     simulation: SimulationPort | None = None

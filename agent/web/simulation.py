@@ -10,7 +10,16 @@ from contextlib import contextmanager
 import msgspec
 from aiohttp import web
 
-from agent.web.bodies import FaultBody, Nothing, PlugBody, Refusal, TapBody, json_response, read_body
+from agent.web.bodies import (
+    FaultBody,
+    Nothing,
+    PlugBody,
+    Refusal,
+    TapBody,
+    UnplugBody,
+    json_response,
+    read_body,
+)
 from agent.web.ports import ApiPorts, SimulationPort
 from hal.ports import FaultCode
 
@@ -25,7 +34,7 @@ class SimulationApi:
         evse = "/sim/v1/evse/{evse_id}"
         return [
             web.post(f"{evse}/plug", self.plug),
-            web.post(f"{evse}/unplug", self._plain(lambda world, evse_id: world.unplug(evse_id))),
+            web.post(f"{evse}/unplug", self.unplug),
             web.post(f"{evse}/pause", self._plain(lambda world, evse_id: world.pause(evse_id))),
             web.post(f"{evse}/resume", self._plain(lambda world, evse_id: world.resume(evse_id))),
             web.post(f"{evse}/fault", self.set_fault),
@@ -38,6 +47,13 @@ class SimulationApi:
         body = await read_body(request, PlugBody)
         with _naming_the_field():
             world.plug(evse_id, **msgspec.to_builtins(body))
+        return json_response({"evse_id": evse_id})
+
+    async def unplug(self, request: web.Request) -> web.Response:
+        world, evse_id = self._evse(request)
+        body = await read_body(request, UnplugBody)
+        with _naming_the_field():
+            world.unplug(evse_id, body.is_torn_out)
         return json_response({"evse_id": evse_id})
 
     async def set_fault(self, request: web.Request) -> web.Response:

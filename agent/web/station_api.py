@@ -4,22 +4,26 @@ Reads snapshots and passes commands on; decides nothing. The contract is docs/lo
 by `server.py`.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import msgspec
 from aiohttp import web
 
 from agent.charging.facts import Fact
 from agent.charging.requests import TransferData, TransferResult
-from agent.errors import CallRejected, CallTimeout, LinkClosed
+from agent.errors import CallRejected, CallTimeout, LinkClosed, StoreError
 from agent.log import MessageEntry
 from agent.web.bodies import DataTransferBody, LinkCommand, Refusal, json_response, read_body
 from agent.web.ports import ApiPorts
 from agent.web.status import status_json
 from agent.web.stream import EventStreams
 
+BLOCK_BYTES = 64 * 1024
 Publish = Callable[[str, int, object], None]
 
 
@@ -35,6 +39,7 @@ class StationApi:
             web.get("/api/v1/status", self.status),
             web.get("/api/v1/events", self.events),
             web.get("/api/v1/messages", self.messages),
+            web.get("/api/v1/diagnostics", self.diagnostics),
             web.post("/api/v1/link", self.link),
             web.post("/api/v1/data-transfer", self.data_transfer),
         ]
@@ -47,6 +52,7 @@ class StationApi:
                 ports.station.snapshot(),
                 ports.csms,
                 outbox_depth=await ports.outbox_depth(),
+                board_firmware=ports.board_firmware(),
                 outputs=ports.outputs(),
                 crashes=ports.crashes(),
                 now_time=ports.time(),
@@ -98,6 +104,25 @@ class StationApi:
 
         return await self._streams.serve(request, subscribe)
 
+    async def diagnostics(self, request: web.Request) -> web.StreamResponse:
+        """The archive that GetDiagnostics would upload. Query: oldest, latest (ISO 8601; without a zone UTC)."""
+        make = self._ports.diagnostics
+        if make is None:
+            raise Refusal(404, "this station makes no diagnostics")
+        try:
+            path = await make(_time(request, "oldest"), _time(request, "latest"))
+            # Gone from the directory at once, and from the disk when the last byte is read or the client leaves.
+            file = await asyncio.to_thread(_take, path)
+        except (OSError, StoreError) as error:
+            raise Refusal(500, f"the archive cannot be made: {error}") from error
+        with file:
+            response = web.StreamResponse(headers={"Content-Type": "application/gzip"})
+            response.headers["Content-Disposition"] = f'attachment; filename="{path.name}"'
+            await response.prepare(request)
+            while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
+                await response.write(block)
+        return response
+
     async def link(self, request: web.Request) -> web.Response:
         body = await read_body(request, LinkCommand)
         if body.command == "connect":
@@ -126,6 +151,23 @@ class StationApi:
             raise Refusal(500, str(error)) from error
         assert isinstance(result, TransferResult)
         return json_response({"status": result.status, "data": result.data, "reason": result.reason})
+
+
+def _take(path: Path) -> BinaryIO:
+    file = path.open("rb")
+    path.unlink()
+    return file
+
+
+def _time(request: web.Request, name: str) -> datetime | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refusal(400, "must be a time like 2026-01-31T12:00:00Z", name) from error
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def _number(request: web.Request, name: str) -> int | None:

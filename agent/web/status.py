@@ -6,6 +6,9 @@ Field names are the contract of docs/local-api.md. Called by `station_api.py`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from agent.charging.ids import Reservation
 from agent.charging.snapshot import ActiveFault, EvseSnapshot, StationSnapshot, TransactionSnapshot
 from agent.web.ports import CsmsPort
 from hal.ports import MeterReading
@@ -19,6 +22,7 @@ def status_json(
     csms: CsmsPort,
     *,
     outbox_depth: int,
+    board_firmware: str,
     outputs: Mapping[str, bool],
     crashes: Mapping[str, int],
     now_time: float,
@@ -27,6 +31,7 @@ def status_json(
     return {
         "station": {
             **about,
+            "board_firmware": board_firmware,
             "is_operative": station.is_operative,
             "is_resetting": station.is_resetting,
             "booted_at": station.booted_at,
@@ -38,6 +43,8 @@ def status_json(
         "outbox_depth": outbox_depth,
         "outputs": dict(outputs),
         "crashed_tasks": dict(crashes),
+        "local_list_version": station.local_list_version,
+        "reservations": [reservation_json(each) for each in station.reservations],
         "evses": [evse_json(evse, now_time) for _number, evse in sorted(station.evses.items())],
     }
 
@@ -52,17 +59,33 @@ def evse_json(evse: EvseSnapshot, now_time: float) -> Json:
         "changed_at": evse.changed_at,
         "is_operative": evse.is_operative,
         "inoperative_connectors": sorted(evse.inoperative_connectors),
+        "reserved_connectors": sorted(evse.reserved_connectors),
         "is_plugged": evse.is_plugged,
         "pilot": hardware.pilot,
         "contactor": hardware.contactor,
         "is_locked": hardware.locked,
         "offered_current_a": evse.offered_current_a,
+        "limit": None if evse.limit is None else msgspec.to_builtins(evse.limit),
         "board_link": hardware.link_ok,
         "temperature_c": hardware.temperature_c,
         "faults": faults_json(evse.faults),
         "id_token": evse.id_token.value if evse.id_token else None,
         "transaction": transaction_json(evse.transaction, evse.reading),
+        "cost": None if evse.cost is None else msgspec.to_builtins(evse.cost),
         "meter": meter_json(evse.reading, now_time) if evse.has_meter else None,
+    }
+
+
+def reservation_json(reservation: Reservation) -> Json:
+    """`evse_id` None: any EVSE; `connector_id` None: any connector of it."""
+    group = reservation.group
+    return {
+        "reservation_id": reservation.reservation_id,
+        "id_token": reservation.id_token.value,
+        "group": None if group is None else group.value,
+        "expires_at": reservation.expires_at,
+        "evse_id": reservation.evse_id,
+        "connector_id": reservation.connector_id,
     }
 
 

@@ -30,8 +30,10 @@ model = "Wallbox 22"
 serial_number = "0001"
 [csms]
 url = "{url}"
+{csms_keys}
 [agent]
 state_dir = "{state_dir}"
+on_reset = "{on_reset}"
 """
 FRIENDLY = (
     "BootNotification",
@@ -42,6 +44,7 @@ FRIENDLY = (
     "StopTransaction",
     "MeterValues",
     "DataTransfer",
+    "SecurityEventNotification",
 )
 
 
@@ -55,10 +58,23 @@ def friendly(csms: Csms) -> Csms:
 class Bench:
     """`extra` is TOML put after the station's configuration; `csms` may be shared between two benches."""
 
-    def __init__(self, state_dir: Path, extra: str = "", csms: Csms | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        extra: str = "",
+        csms: Csms | None = None,
+        *,
+        url: str = "",
+        csms_keys: str = "",
+        on_reset: str = "exit",
+    ) -> None:
+        """`url` replaces the CSMS's own; `csms_keys` is TOML for the table [csms]."""
         self._state_dir = state_dir
         self._extra = extra
         self._given = csms
+        self._on_reset = on_reset
+        self._url = url
+        self._csms_keys = csms_keys
         self._stack = AsyncExitStack()
         self._ended: asyncio.Task[ExitCode]
         self.csms: Csms
@@ -66,8 +82,13 @@ class Bench:
 
     async def __aenter__(self) -> Self:
         self.csms = self._given or friendly(await self._stack.enter_async_context(Csms()))
-        text = CONFIG.format(url=self.csms.url, state_dir=self._state_dir) + self._extra
-        self.agent = await Agent.build(config.parse(text), asyncio.get_running_loop())
+        text = CONFIG.format(
+            url=self._url or self.csms.url,
+            state_dir=self._state_dir,
+            csms_keys=self._csms_keys,
+            on_reset=self._on_reset,
+        )
+        self.agent = await Agent.build(config.parse(text + self._extra), asyncio.get_running_loop())
         self._ended = asyncio.create_task(self.agent.run())
         return self
 
@@ -106,9 +127,14 @@ class Bench:
             while not happened():  # noqa: ASYNC110 - time is virtual, polling costs nothing
                 await asyncio.sleep(0.05)
 
-    async def ended(self) -> ExitCode:
-        """Wait for the process to end by itself, e.g. after a reset."""
-        return await asyncio.shield(self._ended)
+    async def ended(self, minutes: float = 60) -> ExitCode:
+        """Wait for the process to end by itself, e.g. after a reset; fails after `minutes` of virtual time."""
+        async with asyncio.timeout(minutes * 60):
+            return await asyncio.shield(self._ended)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended.done()
 
     def calls(self) -> list[tuple[str, dict[str, Any]]]:
         """Every CALL that the CSMS got, in order."""

@@ -12,7 +12,7 @@ import itertools
 import json
 import ssl
 import struct
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -40,6 +40,8 @@ class Csms:
     answers_pings: bool = True
     answer_delay_s: float = 0.0
     compress: bool = False
+    first_look: Callable[[str], bool] | None = None
+    """Sees every text of the station first; True = nothing else shall be done with it."""
     handshakes: list[Handshake] = field(default_factory=list)
     received: list[tuple[float, str]] = field(default_factory=list)
     """(loop time, text) of every text frame."""
@@ -53,7 +55,8 @@ class Csms:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._calls: asyncio.Queue[Call] = asyncio.Queue()
-        self._granted: dict[str, dict[str, Any]] = {}
+        # Every start is a security event; a test that is about them looks into `received`.
+        self._granted: dict[str, dict[str, Any]] = {"SecurityEventNotification": {}}
         self._answers: dict[str, asyncio.Future[Answer]] = {}
         self._open: list[tuple[web.WebSocketResponse, asyncio.Transport]] = []
         self._changed = asyncio.Condition()
@@ -88,6 +91,16 @@ class Csms:
     def is_connected(self) -> bool:
         return bool(self._open)
 
+    @property
+    def sockets(self) -> list[web.WebSocketResponse]:
+        """The open connections, the latest last."""
+        return [web_socket for web_socket, _ in self._open]
+
+    @property
+    def transports(self) -> list[asyncio.Transport]:
+        """Their bytes, for what no library would send."""
+        return [transport for _, transport in self._open]
+
     async def connected(self, is_connected: bool = True) -> None:
         async with asyncio.timeout(PATIENCE_S), self._changed:
             await self._changed.wait_for(lambda: bool(self._open) is is_connected)
@@ -103,6 +116,10 @@ class Csms:
         """From now on answer every `action` in a friendly way, with `fields` put over it."""
         self._granted[action] = fields
 
+    def never(self, action: str) -> None:
+        """Take back what `always` granted: it has to be expected again."""
+        self._granted.pop(action, None)
+
     async def call(self, action: str, payload: dict[str, Any] | None = None) -> Answer:
         self._next_id += 1
         message_id = f"csms-{self._next_id}"
@@ -116,14 +133,14 @@ class Csms:
         if delay_s:
             self._loop.call_later(delay_s, self.send_text, text)
         elif self._open:
-            _write(self._open[-1][0].send_str(text))
+            write_now(self._open[-1][0].send_str(text))
 
     def ping(self, content: bytes = b"") -> None:
-        _write(self._open[-1][0].ping(content))
+        write_now(self._open[-1][0].ping(content))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """A WebSocket close frame; the station has to answer it."""
-        _write(self._open[-1][0].send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE))
+        write_now(self._open[-1][0].send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE))
 
     def drop(self) -> None:
         """Cut every TCP connection without a word."""
@@ -169,6 +186,8 @@ class Csms:
 
     def _take(self, text: str) -> None:
         self.received.append((self._loop.time(), text))
+        if self.first_look is not None and self.first_look(text):
+            return
         kind, message_id, *rest = json.loads(text)
         if kind == 2:
             call = Call(self._answer, self._transaction_ids, message_id, rest[0], rest[1], self._loop.time())
@@ -180,8 +199,11 @@ class Csms:
             self._answers[message_id].set_result(Answer(payload, code, description, self._loop.time()))
 
 
-def _write(send: Coroutine[Any, Any, None]) -> None:
+def write_now(send: Coroutine[Any, Any, None]) -> None:
     """Run a send of aiohttp to its end: it writes at once and waits only for a full socket buffer."""
     with suppress(StopIteration, ConnectionError):
-        send.send(None)
+        waits_for = send.send(None)
+        waits_for.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # nobody else will look
         send.close()

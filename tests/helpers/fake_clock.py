@@ -20,6 +20,10 @@ class FakeClock:
     def time(self) -> float:
         return asyncio.get_running_loop().time()
 
+    def not_before(self, at: datetime) -> None:
+        if not self.is_trusted and self.now() < at:
+            self._at, self._since = at, self.time()
+
     def synchronize(self, csms_time: datetime) -> float:
         correction = (csms_time - self.now()).total_seconds()
         self._at, self._since = csms_time, self.time()

@@ -64,6 +64,7 @@ class FakeStation:
         self.answers: dict[type, Any] = {}
         self.executed: list[Request] = []
         self.online: list[bool] = []
+        self.clock_changes = 0
         self.judged: list[tuple[IdToken, IdTokenInfo, TransactionId | None, bool]] = []
         self.bound: dict[str, TransactionId] = {}
         self._listeners: list[Callable[[Fact], None]] = []
@@ -95,6 +96,9 @@ class FakeStation:
 
     def on_online(self, is_online: bool) -> None:
         self.online.append(is_online)
+
+    def on_clock_set(self) -> None:
+        self.clock_changes += 1
 
     async def token_answered(
         self, id_token: IdToken, answer: IdTokenInfo, transaction_id: TransactionId | None, from_start: bool

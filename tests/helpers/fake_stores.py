@@ -4,7 +4,7 @@ The real ones (`agent/store`) have tests of their own, and meet the station in t
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from agent.charging.facts import (
@@ -15,8 +15,10 @@ from agent.charging.facts import (
     TransactionStopped,
     VendorActionRun,
 )
-from agent.charging.ids import AuthorizationStatus, EvseId, IdToken, IdTokenInfo
+from agent.charging.ids import AuthorizationStatus, EvseId, IdToken, IdTokenInfo, Reservation
+from agent.charging.local_list import ListChange, Standing
 from agent.charging.ports import OpenTransaction
+from agent.charging.profiles import InstalledProfile
 from agent.errors import StoreError, StoreFull
 
 
@@ -47,6 +49,9 @@ class FakeJournal:
 
     async def stop_samples(self, transaction_id: str) -> Sequence[Sample]:
         return tuple(self.samples.get(transaction_id, ()))
+
+    async def depth(self) -> int:
+        return len(self.facts)
 
     async def open_transactions(self) -> Sequence[OpenTransaction]:
         ended = {fact.transaction_id for fact in self.facts if isinstance(fact, TransactionStopped)}
@@ -112,6 +117,49 @@ class FakeTokenStore:
         self.known.clear()
 
 
+class FakeLocalListStore:
+    def __init__(self) -> None:
+        self.now = Standing()
+        self.entries: dict[str, IdTokenInfo] = {}
+        self.failure: StoreError | None = None
+
+    async def standing(self) -> Standing:
+        return self.now
+
+    async def get(self, id_token: IdToken) -> IdTokenInfo | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.entries.get(id_token.key)
+
+    async def held(self, keys: Collection[str]) -> Collection[str]:
+        return self.entries.keys() & set(keys)
+
+    async def apply(self, change: ListChange) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if change.is_full:
+            self.entries.clear()
+        for id_token in change.removals:
+            self.entries.pop(id_token.key, None)
+        self.entries.update({id_token.key: known for id_token, known in change.puts})
+        self.now = change.standing
+
+
+class FakeReservationStore:
+    def __init__(self) -> None:
+        self.rows: tuple[Reservation, ...] = ()
+        self.failure: StoreError | None = None
+
+    async def load(self) -> Sequence[Reservation]:
+        return self.rows
+
+    async def save(self, reservations: Sequence[Reservation]) -> None:
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        self.rows = tuple(reservations)
+
+
 class FakeAuthorizer:
     """A CSMS's opinion of tokens: accepts whom it knows nothing bad of, after `delay_s`."""
 
@@ -136,6 +184,31 @@ class FakeAuditLog:
 
     async def latest(self, limit: int) -> Sequence[VendorActionRun]:
         return self.rows[-limit:]
+
+
+class FakeProfileStore:
+    def __init__(self) -> None:
+        self.installed: dict[int, InstalledProfile] = {}
+        self.failure: StoreError | None = None
+
+    async def load(self) -> Sequence[InstalledProfile]:
+        return tuple(self.installed.values())
+
+    async def replace(self, gone: Sequence[int], new: InstalledProfile) -> None:
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        for profile_id in gone:
+            self.installed.pop(profile_id, None)
+        self.installed.pop(new.profile.profile_id, None)
+        self.installed[new.profile.profile_id] = new
+
+    async def delete(self, gone: Sequence[int]) -> None:
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        for profile_id in gone:
+            self.installed.pop(profile_id, None)
 
 
 FULL = StoreFull("no space left")

@@ -71,6 +71,11 @@ class _Peer(ChargePoint):  # type: ignore[misc]
         self.csms.record("FirmwareStatusNotification", payload)
         return call_result.FirmwareStatusNotification()
 
+    @on(Action.security_event_notification)  # type: ignore[untyped-decorator]
+    def security_event(self, **payload: Any) -> call_result.SecurityEventNotification:
+        self.csms.security_events.append(payload)
+        return call_result.SecurityEventNotification()
+
     @on(Action.data_transfer)  # type: ignore[untyped-decorator]
     def data_transfer(self, **payload: Any) -> call_result.DataTransfer:
         self.csms.record("DataTransfer", payload)
@@ -82,6 +87,8 @@ class LibraryCsms:
 
     def __init__(self) -> None:
         self.calls: list[Recorded] = []
+        self.security_events: list[dict[str, Any]] = []
+        """Apart from `calls`: every start is one."""
         self.registration = RegistrationStatus.accepted
         self.transactions = 0
         self.peer: _Peer | None = None

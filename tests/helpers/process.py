@@ -21,6 +21,7 @@ serial_number = "0001"
 [csms]
 url = "{csms_url}"
 subprotocols = ["ocpp1.6"]
+{csms_keys}
 [agent]
 state_dir = "{folder}/state"
 [web]
@@ -39,25 +40,37 @@ def free_port() -> int:
 
 
 class AgentProcess:
-    """Starts, asks, kills. `extra` is TOML appended to the configuration; `hal` replaces its [hal] part."""
+    """Starts, asks, kills. `extra` is TOML appended to the configuration; `hal` replaces its [hal] part; `program` is
+    what is started instead of the installed command."""
 
-    def __init__(self, folder: Path, csms_url: str, extra: str = "", hal: str = SIMULATED) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        csms_url: str,
+        extra: str = "",
+        hal: str = SIMULATED,
+        program: Path = Path(sys.executable).parent / "evse-agent",
+        csms_keys: str = "",
+    ) -> None:
+        """`csms_keys` is TOML for the table [csms]."""
+        self.program = program
         self.folder = folder
         self.port = free_port()
         self.config = folder / "agent.toml"
-        self.config.write_text(CONFIG.format(csms_url=csms_url, folder=folder, port=self.port) + hal + extra)
+        text = CONFIG.format(csms_url=csms_url, folder=folder, port=self.port, csms_keys=csms_keys)
+        self.config.write_text(text + hal + extra)
         self.process: asyncio.subprocess.Process | None = None
         self.log = folder / "agent.log"
 
     async def start(self) -> "AgentProcess":
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                str(Path(sys.executable).parent / "evse-agent"),
+                str(self.program),
                 "run",
                 str(self.config),
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONWARNINGS": "default"},
+                env={**os.environ, "PYTHONWARNINGS": "default", "EVSE_AGENT_PYTHON": sys.executable},
             )
         return self
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,9 @@ class WebBench:
         self.world = World(evses=2)
         self.socket_path = state_dir / "api.sock"
         self.http: aiohttp.ClientSession
+        self.archive = bytes(300_000)
+        self.periods: list[tuple[datetime | None, datetime | None]] = []
+        self.disk_failure: OSError | None = None
 
     def ports(self, **changes: Any) -> ApiPorts:
         given = {
@@ -94,8 +98,17 @@ class WebBench:
             "outbox_depth": self.outbox_depth,
             "time": asyncio.get_running_loop().time,
             "simulation": self.world,
+            "diagnostics": self.make_diagnostics,
         }
         return ApiPorts(**{**given, **changes})
+
+    async def make_diagnostics(self, oldest: datetime | None, latest: datetime | None) -> Path:
+        if self.disk_failure is not None:
+            raise self.disk_failure
+        self.periods.append((oldest, latest))
+        path = self.socket_path.parent / "CP001_diagnostics.tar.gz"
+        path.write_bytes(self.archive)
+        return path
 
     async def outbox_depth(self) -> int:
         return 3

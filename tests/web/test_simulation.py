@@ -53,6 +53,18 @@ async def test_faults_are_set_and_cleared(bench: WebBench) -> None:
     assert bench.world.evse(1).faults == set()
 
 
+async def test_a_plug_half_in_and_torn_out(bench: WebBench) -> None:
+    assert (await bench.ask("POST", "/sim/v1/evse/1/plug", {"is_half_in": True}))[0] == 200
+    await asyncio.sleep(1)
+    vehicle = bench.world.evse(1).vehicle
+    assert vehicle is not None
+    assert vehicle.plug.is_half_in
+    assert (await bench.ask("POST", "/sim/v1/evse/1/unplug", {"is_torn_out": True}))[0] == 200
+    assert not bench.world.evse(1).is_plugged
+    code, answer = await bench.ask("POST", "/sim/v1/evse/1/unplug", {"is_torn_out": 1})
+    assert (code, answer["field"]) == (400, "is_torn_out")
+
+
 async def test_a_card_is_tapped(bench: WebBench) -> None:
     taps: list[tuple[str, str, tuple[int, ...]]] = []
     bench.world.subscribe_taps(lambda *tap: taps.append(tap))

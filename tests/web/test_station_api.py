@@ -9,8 +9,10 @@ import aiohttp
 import pytest
 
 from agent.charging.facts import CablePlugged, TokenPresented
-from agent.charging.ids import IdToken
+from agent.charging.ids import IdToken, Reservation
 from agent.charging.requests import TransferData
+from agent.charging.snapshot import LimitInForce, LimitSource
+from agent.cli_output import status_text
 from agent.errors import CallRejected, CallTimeout, LinkClosed
 from tests.helpers.snapshots import FAULTY, charging, evse, station
 from tests.web.conftest import WebBench
@@ -36,6 +38,40 @@ async def test_status_shows_the_station_and_each_evse(bench: WebBench) -> None:
     assert first["transaction"]["transaction_id"] == "t-1"
     assert first["transaction"]["reference"] == "42"
     assert (second["is_operative"], second["transaction"], second["meter"]) == (False, None, None)
+
+
+async def test_status_shows_what_limits_an_evse(bench: WebBench) -> None:
+    limit = LimitInForce(10.0, LimitSource.TX_DEFAULT, 5)
+    bench.station.picture = station(charging(1, limit=limit), evse(2))
+    _code, status = await bench.ask("GET", "/api/v1/status")
+    first, second = status["evses"]
+    assert first["limit"] == {"current_a": 10.0, "source": "TxDefaultProfile", "profile_id": 5}
+    assert second["limit"] is None
+    lines = status_text(status).splitlines()
+    assert "EVSE 1 limit: 10.0 A by TxDefaultProfile 5" in lines
+    assert not [line for line in lines if line.startswith("EVSE 2 limit")]
+
+
+async def test_status_shows_what_is_reserved_and_the_version_of_the_list(bench: WebBench) -> None:
+    until = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    bench.station.picture = station(
+        evse(1, connectors=2, reserved_connectors=frozenset({2, 1})),
+        reservations=(Reservation(17, IdToken("TAG1"), IdToken("FAMILY"), until, 1),),
+        local_list_version=None,
+    )
+    _code, status = await bench.ask("GET", "/api/v1/status")
+    assert status["evses"][0]["reserved_connectors"] == [1, 2]
+    assert status["local_list_version"] is None
+    assert status["reservations"] == [
+        {
+            "reservation_id": 17,
+            "id_token": "TAG1",
+            "group": "FAMILY",
+            "expires_at": "2026-01-01T12:00:00Z",
+            "evse_id": 1,
+            "connector_id": None,
+        }
+    ]
 
 
 async def test_the_meter_is_shown_with_its_age_and_quality(bench: WebBench) -> None:
@@ -202,3 +238,29 @@ async def test_a_wrong_body_names_its_field(bench: WebBench, body: object, field
     code, answer = await bench.ask("POST", "/api/v1/data-transfer", body)
     assert (code, answer["field"]) == (400, field)
     assert answer["error"]
+
+
+# --- diagnostics -------------------------------------------------------------------------------------------
+
+
+async def test_diagnostics_are_handed_over_and_leave_nothing_behind(bench: WebBench) -> None:
+    url = "http://localhost/api/v1/diagnostics?oldest=2026-01-01T00:00:00&latest=2026-01-01T01:00:00%2B01:00"
+    async with bench.http.get(url) as response:
+        assert response.status == 200
+        assert response.headers["Content-Disposition"] == 'attachment; filename="CP001_diagnostics.tar.gz"'
+        assert await response.read() == bench.archive
+    midnight = datetime(2026, 1, 1, tzinfo=UTC)
+    assert bench.periods == [(midnight, midnight)]
+    assert [path.name for path in bench.socket_path.parent.iterdir()] == ["api.sock"]
+
+
+async def test_a_wrong_time_is_named(bench: WebBench) -> None:
+    code, answer = await bench.ask("GET", "/api/v1/diagnostics?latest=yesterday")
+    assert (code, answer["field"]) == (400, "latest")
+
+
+async def test_a_full_disk_is_told(bench: WebBench) -> None:
+    bench.disk_failure = OSError("No space left on device")
+    code, answer = await bench.ask("GET", "/api/v1/diagnostics")
+    assert code == 500
+    assert "No space left" in answer["error"]
