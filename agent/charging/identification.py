@@ -238,6 +238,11 @@ class Identification:
             self._core.store_failed(error)
             return None
 
+    async def group_of(self, id_token: IdToken) -> IdToken | None:
+        """The group of a token, as far as it is known here."""
+        known = await self._core.listing.find(id_token) or await self._cached(id_token)
+        return None if known is None else known.group
+
     async def remember(self, id_token: IdToken, answer: IdTokenInfo) -> None:
         """The CSMS's last word on a token, good or bad (R16-100, R16-101); not of one that is listed (R16-099)."""
         listed = await self._core.listing.find(id_token)

@@ -171,17 +171,20 @@ class Station:
             core.clock.not_before(found.last_register_at)
             runner = core.runners.get(found.started.evse_id)
             if runner is not None and self.settings.flag("resume_after_power_loss"):
-                self._resume(runner, found)
+                await self._resume(runner, found)
             else:
                 books = (runner or next(iter(core.runners.values()))).books
                 await books.close_found(found)
                 log.warning("transaction %s ended with the power", found.started.transaction_id)
         await core.limiting.load()
 
-    def _resume(self, runner: EvseRunner, found: OpenTransaction) -> None:
+    async def _resume(self, runner: EvseRunner, found: OpenTransaction) -> None:
         started = found.started
         runner.books.resume(found)
         runner.hear(events.TransactionRestored(started.id_token, started.connector_id))
+        if started.id_token is not None:
+            # Whoever shares its group may stop it, as before the power cut (R16-092).
+            runner.hear(events.GroupLearned(await self._core.identification.group_of(started.id_token)))
         log.warning("transaction %s goes on after a restart", started.transaction_id)
 
     async def run(self) -> None:

@@ -1,6 +1,5 @@
 """The settings: every 1.6 key is there, values are checked, a change is on disk before it holds, the page agrees."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -207,6 +207,21 @@ async def test_open_transaction_may_be_resumed() -> None:
         assert numbers == list(range(len(numbers)))
 
 
+@pytest.mark.req("R16-092", "R16-132")
+async def test_a_resumed_transaction_is_stopped_by_another_token_of_its_group() -> None:
+    stores, hardware = Stores(), fake_hardware()
+    family = IdTokenInfo(AuthorizationStatus.ACCEPTED, group=IdToken("FAMILY"))
+    async with running(hardware, stores, given={"ResumeTransactionAfterPowerLoss": "true"}) as rig:
+        rig.authorizer.answers["TAG1"] = family
+        await rig.charge()
+    async with running(hardware, stores) as rig:
+        rig.authorizer.answers["TAG2"] = family
+        await rig.run_for(20)
+        await rig.tap("TAG2")
+        assert rig.stopped[0].reason is StopReason.LOCAL
+        assert rig.stopped[0].id_token == IdToken("TAG2")
+
+
 async def test_resumed_transaction_ends_when_the_ev_has_gone() -> None:
     stores = Stores()
     async with running(stores=stores, given={"ResumeTransactionAfterPowerLoss": "true"}) as rig:
