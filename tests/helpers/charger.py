@@ -100,10 +100,11 @@ class Charger:
         boot = [str(HERE / "charger_boot.sh"), ":".join(self._lower), str(self.changes)]
         inner = ["unshare", "-mpuin", "--cgroup", "--fork", "--kill-child", "bash", *boot]
         script = f'echo $$ >"{self._cgroup}/cgroup.procs" && exec "$@"'
+        seen = (HERE.parents[1], sys.prefix)
         log = (run / "boot.log").open("wb")
         with log:
             self._process = subprocess.Popen(
-                ["bash", "-c", script, "-", *inner, str(run / "work"), str(run / "root")],
+                ["bash", "-c", script, "-", *inner, *map(str, (run / "work", run / "root", *seen))],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Becomes the first process of a machine of its own: the root file system of this one with a layer of changes on top,
-# and a real systemd. Started by `charger.py` inside new namespaces. $1 lower layers, $2 changes, $3 work folder, $4 root
+# and a real systemd. Started by `charger.py` inside new namespaces. $1 lower layers, $2 changes, $3 work folder, $4 root,
+# $5 and $6 folders that must be seen in it
 set -e
 mount -t overlay overlay "$4" -o "lowerdir=$1,upperdir=$2,workdir=$3"
 cd "$4"
@@ -12,6 +13,10 @@ mount -t cgroup2 cgroup sys/fs/cgroup
 mount -t tmpfs tmpfs run -o mode=755
 mount -t tmpfs tmpfs tmp -o mode=1777
 mount -t tmpfs tmpfs dev -o mode=755
+# What the scripts of this folder need lies under /tmp when the repository was cloned there.
+for folder in "$5" "$6"; do
+    [ -e ".$folder" ] || { mkdir -p ".$folder" && mount --bind "$folder" ".$folder"; }
+done
 for name in null zero full random urandom tty; do
     touch "dev/$name"
     mount --bind "/dev/$name" "dev/$name"
