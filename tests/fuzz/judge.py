@@ -40,7 +40,7 @@ NOTHING = Owed("", 0, 0)
 def owed_for(text: str, limit_bytes: int = 1_048_576) -> Owed:
     """How many answers with which message id."""
     try:
-        frame = json.loads(text, parse_constant=_refuse)
+        frame = json.loads(text, parse_constant=_refuse, object_pairs_hook=_checked)
         json.dumps(frame, ensure_ascii=False).encode()
     except (ValueError, RecursionError):  # half a surrogate pair counts as no text
         return _owed_by_head(text)
@@ -59,6 +59,12 @@ def _owed_by_head(text: str) -> Owed:
         return Owed(json.loads(head[1]), 0, 1) if head else NOTHING
     except ValueError:
         return NOTHING
+
+
+def _checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Members that a later one of the same name replaces have to be text, too."""
+    json.dumps(pairs, ensure_ascii=False).encode()
+    return dict(pairs)
 
 
 def _refuse(constant: str) -> None:

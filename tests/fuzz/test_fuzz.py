@@ -29,6 +29,7 @@ async def test_whatever_comes_every_call_is_answered_once_and_the_station_still_
         ('[2,"1","Reset"]', Owed("1", 0, 1)),
         ('[2,"1","Reset",{"a":NaN}]', Owed("1", 0, 1)),
         ('[2,"1","Reset",{"a":"\\ud800"}]', Owed("1", 0, 1)),
+        ('[2,"1","Reset",{"a":"\\ud800","a":1}]', Owed("1", 0, 1)),
         ('[2,"1","Reset",{', Owed("1", 0, 1)),
         ("[2,1,2,{}]", Owed("", 0, 0)),
         ('[3,"1",{}]', Owed("", 0, 0)),
