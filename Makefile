@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NODE_STAMP := tests/wasm_board/node_modules/.installed
-JOBS ?= 2
+# More than two cores: a third of the time goes into waiting for real processes.
+JOBS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test lint types imports firmware tests witness bench docs conformance fuzz format clean

@@ -145,6 +145,8 @@ class Judge:
     def _read_result(self, message_id: str, payload: dict[str, Any], text: str) -> None:
         sent = self._owed.get(message_id, [])
         actions = {owed.action for owed, _ in sent}
+        if any(possible[message_id] for possible in self._late):
+            return  # it may be the answer to an older call
         if len(actions) != 1 or (action := actions.pop()) not in ACTIONS:
             return
         self._check(f"{action}Response", payload, text)
