@@ -1,6 +1,8 @@
 """deploy.sh over SSH against a machine of its own with a real systemd: install, update, roll back, repair, remove."""
 
 import json
+import os
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -47,6 +49,12 @@ def test_a_dry_run_tells_the_plan_and_changes_nothing(installed: Installed) -> N
     assert "unpack release" in installed.dry_run.out
     assert "make the user evse-agent" in installed.dry_run.out
     assert installed.layer_after_dry_run == installed.layer_before
+
+
+def test_the_simulated_machine_leaves_the_devices_of_this_one_alone(shared_charger: Charger) -> None:
+    """Its systemd takes a console for itself; what others need of this machine stays as it is."""
+    assert shared_charger.ask("systemctl is-active evse-agent") == "active"
+    assert stat.S_IMODE(os.stat(os.devnull).st_mode) == 0o666
 
 
 def test_a_fresh_machine_becomes_a_supervised_charger(

@@ -17,16 +17,22 @@ mount -t tmpfs tmpfs dev -o mode=755
 for folder in "$5" "$6"; do
     [ -e ".$folder" ] || { mkdir -p ".$folder" && mount --bind "$folder" ".$folder"; }
 done
-for name in null zero full random urandom tty; do
-    touch "dev/$name"
-    mount --bind "/dev/$name" "dev/$name"
-done
+# Nodes of its own: systemd takes the console for itself, and that would change the mode of this machine's /dev/null.
+while read -r name major minor; do
+    mknod -m 666 "dev/$name" c "$major" "$minor" || { touch "dev/$name" && mount --bind "/dev/$name" "dev/$name"; }
+done <<'X'
+null 1 3
+zero 1 5
+full 1 7
+random 1 8
+urandom 1 9
+tty 5 0
+X
 mkdir dev/shm dev/pts
 mount -t devpts devpts dev/pts -o newinstance,ptmxmode=666
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
-touch dev/console
-mount --bind /dev/null dev/console
+mknod -m 600 dev/console c 1 3 || touch dev/console
 # Nothing of this machine's own services, only what a charger needs.
 [ -e etc/charger ] || rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires
 touch etc/charger
