@@ -8,10 +8,12 @@ Vendor actions are checked here again, against the board's own state; none touch
 
 import logging
 
-from board import wire
+from board import latches, wire
+from board.config import Config
 from board.connector import Connector
 from board.link import Link
-from board.wire import CODE_BAD_ARGS, CODE_FAILED, CODE_OK, CODE_UNKNOWN, const
+from board.tunnel import Tunnel
+from board.wire import CODE_BAD_ARGS, CODE_FAILED, CODE_NOT_ALLOWED, CODE_OK, CODE_UNKNOWN, const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from board.connector import ConnectorPins
+    from board.tunnel import SerialPins
 
-    class BoardPins(Protocol):
+    class BoardPins(SerialPins, Protocol):
         """The electricity of the board as a whole."""
 
         @property
@@ -29,6 +32,14 @@ if TYPE_CHECKING:
         def unique_id(self) -> str: ...
         @property
         def phases(self) -> int: ...
+        @property
+        def pcb(self) -> str:
+            """Name of its pin map."""
+
+        @property
+        def problem(self) -> str:
+            """Why it has no connectors; empty when it has."""
+
         @property
         def connectors(self) -> Sequence[ConnectorPins]: ...
         @property
@@ -42,6 +53,12 @@ if TYPE_CHECKING:
             """A sensor of `sensors`."""
 
         def feed_watchdog(self) -> None: ...
+        def keep_latches(self, word: int) -> None:
+            """Put 30 bits where they outlive a reset of the chip, if it has such a place."""
+
+        def kept_latches(self) -> int:
+            """What was put there before the reset; anything after the power came."""
+
         def reboot(self, mode: int) -> None: ...
 
 
@@ -57,14 +74,21 @@ _log = logging.getLogger("board")
 class Board:
     """The firmware without its hardware. `write(line)` sends to the host."""
 
-    def __init__(self, pins: "BoardPins", write: "Callable[[bytes], object]", reset_cause: int) -> None:
+    def __init__(
+        self, pins: "BoardPins", write: "Callable[[bytes], object]", reset_cause: int, config: Config
+    ) -> None:
+        """`config`: its limits are those of `pins` already; it answers CONFIG."""
         self.pins = pins
+        self._config = config
         self.link = Link(write)
         self.connectors = [
-            Connector(i + 1, connector_pins, self._emit) for i, connector_pins in enumerate(pins.connectors)
+            Connector(i + 1, connector_pins, pins.phases, self._emit)
+            for i, connector_pins in enumerate(pins.connectors)
         ]
+        self.tunnel = Tunnel(pins, self.link.push)
         self._reset_cause = reset_cause
         self._now_ms = 0
+        self._has_fault_changed = False
         self._status_at = 0
         self._outputs_until = {}  # type: dict[str, int]
         self._unlocking = None  # type: Connector | None
@@ -74,6 +98,10 @@ class Board:
         self._reboot_at = -1
         self._reboot_mode = wire.REBOOT_RESET
         self._emit(0, wire.EVENT_RESET, reset_cause, 0)
+        self._restore_latches()
+        if config.is_damaged:
+            _log.error("config.json is damaged: the limits of the pin map hold")
+            self._emit(0, wire.EVENT_CONFIG, 0, 0)
 
     # ---- the tick ----------------------------------------------------------------------------------------
 
@@ -84,11 +112,14 @@ class Board:
         for connector in self.connectors:
             if not connector.tick(now_ms):
                 is_fresh = False
+        if self._has_fault_changed:
+            self._keep_latches()
         if is_fresh:
             self.pins.feed_watchdog()
         self._release_outputs(now_ms)
         self._finish_requests(now_ms)
         self._report(now_ms)
+        self.tunnel.tick()
         if 0 <= self._reboot_at <= now_ms:
             self._reboot_at = -1
             self.pins.reboot(self._reboot_mode)
@@ -101,7 +132,7 @@ class Board:
         """The earliest time after `now_ms` at which a tick could change anything, if no input changes.
 
         For simulators only: a real board ticks always."""
-        due = self.link.due_in(now_ms, _NEVER)
+        due = min(self.link.due_in(now_ms, _NEVER), self.tunnel.due_in(_NEVER))
         for connector in self.connectors:
             due = min(due, connector.due_in(now_ms, _NEVER))
             if connector.needs_report and self.link.is_linked:
@@ -119,6 +150,23 @@ class Board:
             due = min(due, max(1, deadline - now_ms))
         return now_ms + due
 
+    def _keep_latches(self) -> None:
+        self._has_fault_changed = False
+        kept = [
+            (connector.faults.standing, connector.residual.clears_of_the_day(self._now_ms))
+            for connector in self.connectors[: latches.CONNECTORS]
+        ]
+        self.pins.keep_latches(latches.pack(kept))
+
+    def _restore_latches(self) -> None:
+        """Whose faults stood before a reset of the chip: they stand again until their own rule ends them."""
+        kept = latches.unpack(self.pins.kept_latches())
+        for connector in self.connectors[: len(kept)]:
+            standing, clears = kept[connector.number - 1]
+            for _ in range(clears):
+                connector.residual.note_auto_clear(0)
+            connector.faults.restore(standing)
+
     def _report(self, now_ms: int) -> None:
         if not self.link.is_linked:
             return
@@ -133,6 +181,8 @@ class Board:
         self.link.resend(now_ms)
 
     def _emit(self, connector: int, kind: int, a: int, b: int) -> None:
+        if kind == wire.EVENT_FAULT or kind == wire.EVENT_FAULT_CLEARED:
+            self._has_fault_changed = True
         if kind == wire.EVENT_FAULT:
             _log.warning("connector %d: fault %s", connector, wire.FAULT_NAMES[a])
         elif kind == wire.EVENT_FAULT_CLEARED:
@@ -191,12 +241,16 @@ class Board:
             self.link.refuse(message_type, seq, wire.NAK_NO_HELLO)
         elif message_type == wire.SETPOINT:
             self._on_setpoint(seq, payload, now_ms)
+        elif message_type == wire.SERIAL_OUT:
+            if not self.tunnel.send(now_ms, *wire.unpack_serial(payload)):
+                self.link.refuse(message_type, seq, wire.NAK_VALUE)
         elif self.link.begin(now_ms, message_type, seq, payload):
             self._on_request(message_type, seq, payload, now_ms)
 
     def _on_hello(self, seq: int, payload: bytes, now_ms: int) -> None:
         hello = wire.unpack_json(payload)
         self.link.forget()
+        self._config.discard()
         self._unlocking = None
         self._testing = None
         reply = wire.hello_reply(
@@ -208,27 +262,37 @@ class Board:
             len(self.connectors),
             self._capabilities(),
         )
+        reply["pcb"] = self.pins.pcb
+        reply["cfg_hash"] = self._config.hash
+        if self.pins.problem:
+            reply["problem"] = self.pins.problem
         self.link.reply(wire.HELLO, seq, wire.pack_json(reply))
         self.link.is_linked = wire.speaks_our_major(hello)
         if not self.link.is_linked:
             self.link.refuse(wire.HELLO, seq, wire.NAK_VERSION)
             return
         self._status_at = now_ms
+        self.tunnel.flush()
         self.link.resend_now(now_ms)
 
     def _capabilities(self) -> "dict[str, object]":
+        if not self.connectors:
+            return {}
         first = self.pins.connectors[0]
         return {
-            "max_a": first.max_da // 10,
+            "max_a": first.limits.max_da // 10,
             "min_a": wire.MIN_LIMIT_DA // 10,
             "phases": self.pins.phases,
             "lock": first.has_lock,
             "rcd": True,
             "rcd_test": first.has_rcd_test,
-            "vent": first.has_ventilation,
+            "vent": bool(first.limits.has_ventilation),
+            "phase_switch": bool(first.limits.can_switch_phases),
             "wake": first.can_wake,
             "aux": list(self.pins.outputs),
             "sensors": list(self.pins.sensors),
+            "serial": [name for name, _ in self.pins.serial_ports],
+            "serial_baud": [baud for _, baud in self.pins.serial_ports],
         }
 
     def _connector(self, number: object) -> "Connector | None":
@@ -252,6 +316,8 @@ class Board:
             code, data = self._act(wire.unpack_json(payload), now_ms)
             if code:
                 self._answer_action(code, data)
+        elif message_type == wire.CONFIG:
+            self.link.answer_open(now_ms, wire.pack_json(self._configure(wire.unpack_json(payload), now_ms)))
         elif message_type == wire.CLEAR_FAULT:
             number, mask = wire.unpack_clear_fault(payload)
             connector = self._connector(number)
@@ -283,6 +349,37 @@ class Board:
         self._reboot_mode = mode
         self._reboot_at = now_ms + _REBOOT_AFTER_MS
         self.link.answer_open(now_ms, b"")
+
+    def _configure(self, request: "dict[str, object]", now_ms: int) -> "dict[str, object]":
+        """CONFIG: get, set, reset, discard, commit."""
+        op = request.get("op")
+        connector = self._connector(request.get("c", 1))
+        config = self._config
+        try:
+            if op == "get" and connector is not None:
+                values = config.values(connector.number, str(request.get("of", "now")))
+                return {"ok": True, "hash": config.hash, "values": values}
+            if op == "set" and connector is not None:
+                config.stage(connector.number, request["values"])  # type: ignore[arg-type]
+            elif op == "reset":
+                config.stage_nothing()
+            elif op == "discard":
+                config.discard()
+            elif op == "commit":
+                for each in self.connectors:
+                    if not each.is_idle():
+                        return {"ok": False, "code": CODE_NOT_ALLOWED, "error": "a car is at it"}
+                self.pins.feed_watchdog()  # writing takes some 100 ms
+                config.commit()
+                self._reboot_mode = wire.REBOOT_RESET
+                self._reboot_at = now_ms + _REBOOT_AFTER_MS
+            else:
+                return {"ok": False, "code": CODE_BAD_ARGS, "error": "no such op or connector"}
+        except OSError as error:
+            return {"ok": False, "code": CODE_FAILED, "error": str(error)}
+        except (ValueError, KeyError, TypeError) as error:
+            return {"ok": False, "code": CODE_BAD_ARGS, "error": str(error)}
+        return {"ok": True}
 
     # ---- actions -----------------------------------------------------------------------------------------
 
@@ -356,6 +453,8 @@ class Board:
                 data[name] = pins.residual() / 10
             elif name == "uptime_ms":
                 data[name] = self._now_ms
+            elif name == "serial_lost":
+                data[name] = self.tunnel.lost
             elif name in self.pins.sensors:
                 data[name] = self.pins.read(name)
             else:
@@ -363,4 +462,12 @@ class Board:
         return CODE_OK, data
 
 
-_KNOWN = (wire.SETPOINT, wire.ACTION, wire.CLEAR_FAULT, wire.RCD_TEST, wire.REBOOT)
+_KNOWN = (
+    wire.SETPOINT,
+    wire.SERIAL_OUT,
+    wire.ACTION,
+    wire.CONFIG,
+    wire.CLEAR_FAULT,
+    wire.RCD_TEST,
+    wire.REBOOT,
+)

@@ -5,11 +5,15 @@ hardware through a `ConnectorPins` object only (`board/hw.py`, or `hal/sim/firmw
 tells what happened through `emit`. It knows no frame. Units as in `board/wire.py`. Called by `board/app.py`.
 """
 
+from board.cable import Cable
 from board.faults import FaultBook
 from board.interlock import Interlock, Lease
 from board.lock import SocketLock
-from board.pilot import Pilot, cable_rating_a, duty_of
+from board.pilot import Pilot, duty_of
 from board.residual import ResidualCurrent
+from board.supply import OverCurrent, PhaseSwitch
+from board.wakeup import WakeUp
+from board.warmth import Ventilation, Warmth
 from board.wire import (
     ALLOW_POWER,
     AVAILABLE,
@@ -30,12 +34,11 @@ from board.wire import (
     F_DOOR_OPEN,
     F_EMERGENCY_STOP,
     F_LOCK_FAIL,
+    F_OVER_CURRENT,
     F_PP_RANGE,
     F_RCD_AC,
     F_RCD_DC,
     F_RCD_SELF_TEST,
-    F_TEMP_STOP,
-    F_TEMP_WARN,
     F_TILT,
     F_UNLOCK_FAIL,
     F_VENT_UNAVAILABLE,
@@ -46,11 +49,11 @@ from board.wire import (
     LOCK_RELEASE,
     MAX_LEASE_MS,
     MIN_LIMIT_DA,
-    NO_TEMPERATURE,
     PATTERN_MAX_S,
     PILOT_A,
     PILOT_B,
     PILOT_D,
+    THREE_PHASE,
     WARN_CABLE_LIMIT,
     WARN_DERATED,
     WARN_LEASE,
@@ -61,19 +64,19 @@ from board.wire import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
+    from board.limits import Limits
     from board.wire import Setpoint
 
     class ConnectorPins(Protocol):
         """The electricity of one connector. Nothing here waits; `sample` takes at most two PWM periods."""
 
         has_lock: bool
-        has_ventilation: bool
         has_rcd_test: bool
         can_wake: bool
-        max_da: int
+        limits: Limits
         high_mv: int
         low_mv: int
 
@@ -105,6 +108,16 @@ if TYPE_CHECKING:
         def inputs(self) -> int:
             """INPUT_* bits."""
 
+        def currents(self) -> Sequence[int]:
+            """L1, L2, L3 in 0.1 A, NO_CURRENT where nothing measures; the same list each time."""
+
+        def set_ventilation(self, on: bool) -> None: ...
+        def set_phases(self, three: bool) -> None:
+            """Move the relay of L2 and L3; only ever called with the contactor open for 10 s."""
+
+        def phases_closed(self) -> int:
+            """Feedback of that relay: 1 three phases, 0 one, -1 no feedback wired."""
+
         def outlet(self) -> int: ...
         def show(self, pattern: str) -> None:
             """Put a pattern of LED_PATTERNS on the status light."""
@@ -115,16 +128,6 @@ INPUT_EMERGENCY = const(1)
 INPUT_DOOR = const(2)
 INPUT_TILT = const(4)
 
-LOST_HOST_MS = const(30000)
-"""This long after the lease ran out the lock goes open: nobody is there to let the cable go."""
-_PP_ODD_MS = const(500)
-_TEMP_WARN = const(700)
-_TEMP_WARN_OFF = const(650)
-_TEMP_STOP = const(850)
-_TEMP_STOP_OFF = const(750)
-_WAKE_AFTER_MS = const(60000)
-_WAKE_PULSE_MS = const(4000)
-_WAKES_PER_SESSION = const(2)
 _RCD_FAULTS = const(0x7)
 
 
@@ -132,16 +135,25 @@ class Connector:
     """State of one connector, numbered from 1 on the wire. `status` is what STATUS says of it."""
 
     def __init__(
-        self, number: int, pins: "ConnectorPins", emit: "Callable[[int, int, int, int], None]"
+        self, number: int, pins: "ConnectorPins", phases: int, emit: "Callable[[int, int, int, int], None]"
     ) -> None:
+        """`phases`: how many are wired."""
+        limits = pins.limits
         self.number = number
         self.pins = pins
+        self.limits = limits
         self.status = Status(number)
         self.pilot = Pilot()
-        self.interlock = Interlock(pins.has_ventilation)
+        self.interlock = Interlock(limits)
         self.lease = Lease()
-        self.lock = SocketLock()
-        self.residual = ResidualCurrent()
+        self.lock = SocketLock(limits)
+        self.residual = ResidualCurrent(limits)
+        self.cable = Cable()
+        self.over_current = OverCurrent()
+        self.phase_switch = PhaseSwitch(limits, phases)
+        self.warmth = Warmth(limits)
+        self.ventilation = Ventilation(limits)
+        self.wake_up = WakeUp(limits)
         self.faults = FaultBook(self._fault_changed)
         self.needs_report = True
         self._emit = emit
@@ -149,15 +161,12 @@ class Connector:
         self._flags = 0
         self._limit_da = 0
         self._fallback_da = 0
+        self._offer_da = 0
+        self._is_resting = False
         self._lease_valid = False
         self._duty = DUTY_OFF
         self._diode_cause = 0
-        self._heat = 0
         self._inputs_before = 0
-        self._pp_odd_since = -1
-        self._b2_since = -1
-        self._wakes = 0
-        self._pulse_until = -1
         self._released = False
         self._pattern = ""
         self._shown = ""
@@ -176,6 +185,7 @@ class Connector:
         self._limit_da = setpoint.limit_da
         self._fallback_da = setpoint.fallback_da
         self.lease.renew(now_ms, min(setpoint.lease_ms, MAX_LEASE_MS))
+        self.over_current.take(now_ms, setpoint.measured_da)
 
     def request_unlock(self) -> str:
         """Let the cable go until the next permission, hold or unplug; "" or the code of the refusal."""
@@ -194,15 +204,14 @@ class Connector:
 
     def request_wake_up(self, now_ms: int) -> str:
         """One 4 s state-E pulse for an EV that sleeps in B2; "" or the code of the refusal."""
-        asleep = self._b2_since >= 0 and now_ms - self._b2_since >= _WAKE_AFTER_MS
-        may = self.pins.can_wake and asleep and not self.interlock.command and self._pulse_until < 0
-        if not may or self._wakes >= _WAKES_PER_SESSION:
+        if not self.pins.can_wake or self.interlock.command or not self.wake_up.may_start(now_ms):
             return CODE_NOT_ALLOWED
-        self._wakes += 1
-        self._pulse_until = now_ms + _WAKE_PULSE_MS
-        self._duty = PILOT_OUT_E
-        self.pins.set_pilot(PILOT_OUT_E)
+        self._start_pulse(now_ms)
         return ""
+
+    def _start_pulse(self, now_ms: int) -> None:
+        self.wake_up.start(now_ms)
+        self._set_duty(PILOT_OUT_E)
 
     def require_rcd_test(self) -> bool:
         """Test the sensor as soon as that is possible; False if there is nothing to test."""
@@ -225,6 +234,9 @@ class Connector:
             self.require_rcd_test()
         if mask & (F_LOCK_FAIL | F_UNLOCK_FAIL):
             self.lock.retry()
+        if mask & F_OVER_CURRENT:
+            self.over_current.forgive()
+            self.faults.causes &= ~F_OVER_CURRENT
         self.faults.clear(mask)
         return self.faults.standing
 
@@ -236,9 +248,11 @@ class Connector:
     # ---- the tick ----------------------------------------------------------------------------------------
 
     def on_rcd_interrupt(self, now_ms: int, bits: int) -> None:
-        """From the interrupt: open first, think later."""
+        """From the interrupt: open first, think later. Nothing is calculated with a time here: after twelve days that
+        would allocate, which a hard interrupt may not, and MicroPython would never call it again."""
         self.pins.set_contactor(False)
-        self.residual.on_interrupt(bits)
+        if not self._is_resting or self.pins.is_closed():
+            self.residual.on_interrupt(bits)
         self.interlock.trip(now_ms)
 
     def tick(self, now_ms: int) -> bool:
@@ -250,7 +264,7 @@ class Connector:
         self._watch_lease(now_ms)
         self._watch_cable(now_ms)
         causes = self._causes(now_ms, is_closed) | self._run_lock(now_ms, is_closed, is_locked)
-        causes |= self._run_rcd(now_ms, is_closed)
+        causes |= self._run_rcd(now_ms, is_closed) | self._run_phases(now_ms, is_closed)
         self._note_gone_causes(causes)
         self.faults.update(now_ms, causes)
         self._drive_pilot(now_ms)
@@ -260,13 +274,11 @@ class Connector:
         return is_fresh
 
     def _sample_pilot(self, now_ms: int) -> bool:
-        if self._pulse_until >= 0:
-            # The board itself holds the line at 0 V: nothing can be read from it.
-            if now_ms >= self._pulse_until:
-                self._pulse_until = -1
-                self._b2_since = -1
-                self.pilot.restart()
-                self._set_duty(DUTY_OFF)
+        if self.wake_up.has_ended(now_ms):
+            self.pilot.restart()
+            self._set_duty(DUTY_OFF)
+            return True
+        if self.wake_up.is_pulsing:
             return True
         before = self.pilot.state
         if not self.pins.sample():
@@ -279,8 +291,9 @@ class Connector:
 
     def _unplugged(self) -> None:
         self._released = False
-        self._wakes = 0
         self._diode_cause = 0
+        self.wake_up.unplugged()
+        self.over_current.forgive()
         if not self.require_rcd_test():
             self._clear_latched()
 
@@ -295,15 +308,9 @@ class Connector:
     def _watch_cable(self, now_ms: int) -> None:
         if not self.pins.has_lock:
             return
-        rating = cable_rating_a(self.pins.proximity_ohm())
-        known = self.status.cable_a
-        if rating != known and (self.pilot.state == PILOT_A or known == 0 or 0 < rating < known):
-            self.status.cable_a = rating
+        if self.cable.step(now_ms, self.pilot.state, self.pins.proximity_ohm()):
+            self.status.cable_a = self.cable.rating_a
             self.needs_report = True
-        if self.pilot.state == PILOT_A or rating:
-            self._pp_odd_since = -1
-        elif self._pp_odd_since < 0:
-            self._pp_odd_since = now_ms
 
     def _causes(self, now_ms: int, is_closed: bool) -> int:
         causes = self.interlock.check(now_ms, is_closed)
@@ -312,9 +319,9 @@ class Connector:
         causes |= self._diode_cause
         if self.pilot.is_odd(now_ms):
             causes |= F_CP_RANGE
-        if self._pp_odd_since >= 0 and now_ms - self._pp_odd_since >= _PP_ODD_MS:
+        if self.cable.is_odd(now_ms):
             causes |= F_PP_RANGE
-        if self.pilot.state == PILOT_D and not self.pins.has_ventilation:
+        if self.pilot.state == PILOT_D and not self.limits.has_ventilation:
             causes |= F_VENT_UNAVAILABLE
         inputs = self.pins.inputs()
         steady = inputs & self._inputs_before
@@ -325,20 +332,10 @@ class Connector:
             causes |= F_DOOR_OPEN
         if steady & INPUT_TILT:
             causes |= F_TILT
-        temperature = self.pins.temperature()
-        self.status.temperature = temperature
-        if temperature == NO_TEMPERATURE:
-            self._heat = 0
-        else:
-            if temperature >= _TEMP_WARN:
-                self._heat |= F_TEMP_WARN
-            elif temperature < _TEMP_WARN_OFF:
-                self._heat &= ~F_TEMP_WARN
-            if temperature >= _TEMP_STOP:
-                self._heat |= F_TEMP_STOP
-            elif temperature < _TEMP_STOP_OFF:
-                self._heat &= ~F_TEMP_STOP
-        return causes | self._heat
+        temperature = self.status.temperature = self.pins.temperature()
+        is_live = is_closed or self.interlock.command
+        causes |= self.over_current.step(now_ms, self._offer_da, is_live, self.pins.currents())
+        return causes | self.warmth.step(now_ms, temperature)
 
     def _run_lock(self, now_ms: int, is_closed: bool, is_locked: bool) -> int:
         if not self.pins.has_lock:
@@ -351,12 +348,17 @@ class Connector:
         return causes
 
     def _wants_locked(self, now_ms: int) -> bool:
-        if self._released or self.lease.is_over_by(now_ms, LOST_HOST_MS) or self._flags & LOCK_RELEASE:
+        if self._released or self._flags & LOCK_RELEASE or self._is_host_lost(now_ms):
             return False
         is_connected = self.pilot.state != PILOT_A
         if self._flags & LOCK_HOLD:
             return is_connected or self.status.cable_a > 0
         return is_connected and self._is_permitted()
+
+    def _is_host_lost(self, now_ms: int) -> bool:
+        """Nobody is there to let the cable go."""
+        lost_ms = self.limits.lost_host_unlock_s * 1000
+        return lost_ms > 0 and self.lease.is_over_by(now_ms, lost_ms)
 
     def _is_permitted(self) -> bool:
         both = AVAILABLE | ALLOW_POWER
@@ -365,7 +367,10 @@ class Connector:
     def _run_rcd(self, now_ms: int, is_closed: bool) -> int:
         residual = self.residual
         trips = self.pins.rcd_trips()
-        causes = residual.step(trips)
+        # For 1 s after opening, a trip is the arc of the contactor: nothing is fed that could leak. Said before
+        # anything closes, because from then on the interrupt counts again.
+        self._is_resting = not self.interlock.command and not self.interlock.is_at_rest(now_ms)
+        causes = residual.step(0 if self._is_resting and not is_closed else trips)
         if residual.is_testing:
             result = residual.run_test(now_ms, trips)
             self.pins.set_rcd_test(residual.test_output)
@@ -373,16 +378,25 @@ class Connector:
                 self._emit(self.number, EVENT_RCD_TEST, 1 if result > 0 else 0, 0)
             if result < 0:
                 causes |= F_RCD_SELF_TEST
-            elif result > 0 and self.pilot.state == PILOT_A:
+            elif result > 0 and self.pilot.is_unplugged:
                 self._clear_latched()
             return causes
-        if self.pilot.state == PILOT_A and residual.is_old(now_ms):
-            self.require_rcd_test()
+        if residual.is_old(now_ms):
+            self.require_rcd_test()  # what charges goes on; nothing closes any more before it has passed
         is_open = not is_closed and self.interlock.is_at_rest(now_ms)
-        if residual.is_due and is_open and not trips and self._pulse_until < 0:
+        if residual.is_due and is_open and not trips and not self.wake_up.is_pulsing:
             residual.start_test(now_ms)
             self.pins.set_rcd_test(True)
         return causes
+
+    def _run_phases(self, now_ms: int, is_closed: bool) -> int:
+        switch = self.phase_switch
+        wanted = 0
+        if self._lease_valid:
+            wanted = 3 if self._flags & THREE_PHASE else 1
+        if switch.step(now_ms, wanted, not is_closed and not self.interlock.command):
+            self.pins.set_phases(wanted == 3)
+        return switch.check(self.pins.phases_closed())
 
     def _note_gone_causes(self, causes: int) -> None:
         # A latched fault whose cause ends while nothing is plugged in needs a self-test to go.
@@ -393,7 +407,7 @@ class Connector:
                 self._clear_latched()
 
     def _clear_latched(self) -> None:
-        mask = FAULTS_LATCHED
+        mask = FAULTS_LATCHED & ~F_CONTACTOR_WELDED  # came loose, but welded: somebody has to look at it
         tripped = self.faults.standing & (F_RCD_DC | F_RCD_AC)
         if tripped and not self.residual.may_auto_clear(self._now_ms):
             mask &= ~(F_RCD_DC | F_RCD_AC)
@@ -402,27 +416,28 @@ class Connector:
         self.faults.clear(mask)
 
     def _offered_da(self) -> int:
-        if not self._is_permitted() or self.faults.stops:
+        if not self._is_permitted() or self.faults.stops or not self.phase_switch.is_ready:
             return 0
         limit_da = self._limit_da
         if not self._lease_valid:
             limit_da = min(limit_da, self._fallback_da)
-        limit_da = min(limit_da, self.pins.max_da)
+        limit_da = min(limit_da, self.limits.max_da, self.warmth.most_da)
         if self.pins.has_lock and self.status.cable_a * 10 < limit_da:
             limit_da = self.status.cable_a * 10
-        if limit_da >= MIN_LIMIT_DA and self.faults.standing & FAULTS_DERATE:
-            limit_da = max(MIN_LIMIT_DA, limit_da // 2)
-        return limit_da
+        return limit_da if limit_da >= MIN_LIMIT_DA else 0
 
     def _drive_pilot(self, now_ms: int) -> None:
-        if self._pulse_until >= 0:
+        wake_up = self.wake_up
+        self._offer_da = 0
+        if wake_up.is_pulsing:
             return
-        is_connected = PILOT_B <= self.pilot.state <= PILOT_D
-        self._set_duty(duty_of(self._offered_da()) if is_connected else DUTY_OFF)
-        if self.pilot.state != PILOT_B or self._duty == DUTY_OFF:
-            self._b2_since = -1
-        elif self._b2_since < 0:
-            self._b2_since = now_ms
+        if PILOT_B <= self.pilot.state <= PILOT_D:
+            self._offer_da = self._offered_da()
+        self._set_duty(duty_of(self._offer_da))
+        is_b2 = self.pilot.state == PILOT_B and self._duty != DUTY_OFF
+        wake_up.watch(now_ms, is_b2, self.interlock.command)
+        if self.pins.can_wake and not self.interlock.command and wake_up.is_due(now_ms):
+            self._start_pulse(now_ms)
 
     def _set_duty(self, duty: int) -> None:
         if duty != self._duty:
@@ -436,8 +451,11 @@ class Connector:
             and self._lease_valid
             and self.pilot.is_diode_good
             and residual.has_passed
-            and (is_locked or not self.pins.has_lock)
+            and self.phase_switch.is_ready
+            and (not self.pins.has_lock or (is_locked and self.lock.is_meant_to_hold))
         )
+        if self.ventilation.step(now_ms, self.pilot.state == PILOT_D):
+            self.pins.set_ventilation(self.ventilation.is_on)
         before = self.interlock.command
         is_offering = 0 < self._duty < DUTY_OFF
         command = self.interlock.step(now_ms, self.pilot.state, self.faults.stops, is_offering, may_close)
@@ -447,6 +465,7 @@ class Connector:
                 # The interrupt came between the decision and the pin.
                 self.pins.set_contactor(False)
                 self.interlock.trip(now_ms)
+        self._is_resting = not self.interlock.command and not self.interlock.is_at_rest(now_ms)
 
     def _show_state(self, now_ms: int) -> None:
         if self._shown_until >= 0 and now_ms >= self._shown_until:
@@ -492,13 +511,16 @@ class Connector:
             or self._duty != status.duty
             or self.faults.standing != status.faults
             or warnings != status.warnings
+            or self.phase_switch.phases != status.phases
         ):
             status.pilot = self.pilot.state
             status.duty = self._duty if self._duty >= 0 else 0
             status.faults = self.faults.standing
             status.warnings = warnings
+            status.phases = self.phase_switch.phases
             self.needs_report = True
         status.outlet = self.pins.outlet()
+        status.currents = self.pins.currents()
 
     def _warnings(self) -> int:
         warnings = 0
@@ -528,7 +550,7 @@ class Connector:
             self._fallback_da,
             self._duty,
             self._inputs_before,
-            self._pulse_until,
+            self.wake_up.is_pulsing,
             self._released,
             self._shown_until,
             self.pilot.state,
@@ -540,6 +562,9 @@ class Connector:
             self.residual.is_testing,
             self.residual.test_output,
             self.residual.has_passed,
+            self.phase_switch.phases,
+            self.phase_switch.is_ready,
+            self.ventilation.is_on,
             self._lease_valid,
         )
         if signature != self._signature or self.residual.was_interrupted:
@@ -549,15 +574,19 @@ class Connector:
             self.pilot.due_in(now_ms, self._duty != DUTY_OFF, never),
             self.faults.due_in(now_ms, never),
             self.interlock.due_in(now_ms, never),
+            self.cable.due_in(now_ms, never),
             self.lock.due_in(now_ms, never),
             self.residual.due_in(now_ms, never),
+            self.over_current.due_in(now_ms, never),
+            self.phase_switch.due_in(now_ms, never),
+            self.warmth.due_in(now_ms, never),
+            self.ventilation.due_in(now_ms, never),
+            self.wake_up.due_in(now_ms, never),
         )
         for deadline in (
             self.lease.at_ms,
-            self.lease.at_ms + LOST_HOST_MS,
-            self._pulse_until,
+            self.lease.at_ms + self.limits.lost_host_unlock_s * 1000,
             self._shown_until,
-            self._pp_odd_since + _PP_ODD_MS if self._pp_odd_since >= 0 else -1,
         ):
             if now_ms < deadline < now_ms + due:
                 due = deadline - now_ms

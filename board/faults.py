@@ -49,6 +49,15 @@ class FaultBook:
                 self._drop(bit)
             bit += 1
 
+    def restore(self, mask: int) -> None:
+        """Let the faults of `mask` stand that stood before a restart; whether their cause is there is seen anew."""
+        bit = 0
+        while bit < len(FAULT_NAMES):
+            if mask & 1 << bit:
+                self.standing |= 1 << bit
+                self._on_change(bit, True)
+            bit += 1
+
     def clear(self, mask: int) -> None:
         """Drop the faults of `mask` whose cause is gone; the others stay."""
         bit = 0

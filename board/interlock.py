@@ -8,6 +8,10 @@ Called by `board/connector.py` once per tick. IEC 61851-1 Annex A (sequences 4, 
 
 from board.wire import F_CONTACTOR_NO_CLOSE, F_CONTACTOR_WELDED, PILOT_C, PILOT_D, const
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from board.limits import Limits
+
 FORCED_OPEN_MS = const(6000)
 """How long an EV may keep S2 closed after PWM stopped, before the contactor opens under load."""
 REST_MS = const(1000)
@@ -41,11 +45,11 @@ class Lease:
 class Interlock:
     """`command` is what the contactor shall do; `step` decides it, `check` compares it with the feedback."""
 
-    __slots__ = ("_forced_at", "_has_ventilation", "_mismatch", "_switched_at", "command")
+    __slots__ = ("_forced_at", "_limits", "_mismatch", "_switched_at", "command")
 
-    def __init__(self, has_ventilation: bool) -> None:
+    def __init__(self, limits: "Limits") -> None:
         self.command = False
-        self._has_ventilation = has_ventilation
+        self._limits = limits
         self._forced_at = -1
         self._switched_at = -REST_MS
         self._mismatch = 0
@@ -56,7 +60,7 @@ class Interlock:
         `is_stopped`: a fault forbids charging. `is_offering`: PWM runs. `may_close`: permission, lease, lock,
         cable, diode and self-test are all in order; they are needed to close, not to stay closed, because
         taking them back stops PWM and gives the EV time to stop first."""
-        power_state = pilot == PILOT_C or (pilot == PILOT_D and self._has_ventilation)
+        power_state = pilot == PILOT_C or (pilot == PILOT_D and self._limits.has_ventilation != 0)
         if not self.command:
             rested = now_ms - self._switched_at >= REST_MS
             if power_state and is_offering and may_close and not is_stopped and rested:

@@ -105,10 +105,11 @@ class Pilot:
     need not be equal; C and D need three. Samples between the windows count neither way. `state` is a PILOT_*
     number."""
 
-    __slots__ = ("_bad", "_candidate", "_count", "_good", "_odd_since", "state")
+    __slots__ = ("_bad", "_candidate", "_count", "_good", "_has_seen_a", "_odd_since", "state")
 
     def __init__(self) -> None:
         self.state = PILOT_A
+        self._has_seen_a = False
         self._candidate = UNKNOWN
         self._count = 0
         self._good = 0
@@ -131,6 +132,8 @@ class Pilot:
             self._odd_since = -1
         elif self._odd_since < 0:
             self._odd_since = now_ms
+        if seen == PILOT_A:
+            self._has_seen_a = True
         if seen == PILOT_A or seen >= PILOT_E:
             self._good = 0
             self._bad = 0
@@ -145,6 +148,12 @@ class Pilot:
                 self._good = 0
                 if self._bad < _DIODE_BAD_TICKS:
                     self._bad += 1
+        if seen == UNKNOWN and _is_power(self.state):
+            # So far from C and D it is no hysteresis any more, but a plug that is out at a weak +12 V.
+            if high_mv > _B_MAX:
+                seen = PILOT_B
+            elif high_mv < _E_MIN:
+                seen = PILOT_E
         return self._debounce(seen)
 
     def _debounce(self, seen: int) -> bool:
@@ -166,6 +175,11 @@ class Pilot:
         self.state = seen
         self._count = 0
         return True
+
+    @property
+    def is_unplugged(self) -> bool:
+        """State A, and not only because nothing has been seen since the start."""
+        return self.state == PILOT_A and self._has_seen_a
 
     @property
     def is_diode_good(self) -> bool:

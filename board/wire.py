@@ -1,42 +1,38 @@
-"""The host link: frames, messages, payload layouts, fault bits, limits; the single source for both sides.
+"""The host link: messages, payload layouts, fault bits, limits; the single source for both sides.
 
-One frame is one text line: `~` + base64(type u8, seq u8, payload, CRC-32 little-endian) + newline. Whatever
-else is on the line is console text for the log. Payloads are little-endian structs or UTF-8 JSON; a receiver
-accepts a longer payload than it knows, because fields are only ever appended. Units: current in
-0.1 A ("da"), duty in 0.01 %, voltage in mV, time in ms, temperature in 0.1 C, residual current in 0.1 mA.
-Runs unchanged on CPython (imported by `hal.drivers.board_link`) and on MicroPython; no input makes it raise
-anything but ValueError, and `Reader` never raises. Message table: docs/board.md.
+Payloads are little-endian structs or UTF-8 JSON; a receiver accepts a longer payload than it knows, because fields
+are only ever appended, and a shorter one of an older minor version with defaults. Units: current in 0.1 A ("da"),
+duty in 0.01 %, voltage in mV, time in ms, temperature in 0.1 C, residual current in 0.1 mA. Runs unchanged on CPython
+(imported by `hal.drivers.board_link`) and on MicroPython; no input makes it raise anything but ValueError. The lines
+that carry them: `board/frames.py`, whose names are here, too. Message table: docs/board.md.
 """
 
 import json
-from binascii import a2b_base64, b2a_base64, crc32
 from struct import calcsize, pack, unpack_from
+
+from board.frames import MAX_LINE as MAX_LINE
+from board.frames import MAX_PAYLOAD as MAX_PAYLOAD
+from board.frames import Reader as Reader
+from board.frames import const as const
+from board.frames import decode as decode
+from board.frames import encode as encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-
-    def const(value: int) -> int: ...
-else:
-    try:
-        from micropython import const
-    except ImportError:  # CPython: a plain value
-
-        def const(value):
-            return value
+    from collections.abc import Sequence
 
 
 PROTOCOL_MAJOR = const(1)
-PROTOCOL_MINOR = const(0)
-
-MAX_PAYLOAD = const(512)
-MAX_LINE = const(693)
-"""Longest line without its newline: `~` and the base64 of 2 + 512 + 4 bytes."""
+PROTOCOL_MINOR = const(1)
 
 # ---- message types. Bit 7 set: board to host; a reply carries the request's type | 0x80 and its seq.
 HELLO = const(0x01)
 SETPOINT = const(0x02)
 EVENT_ACK = const(0x11)
+SERIAL_OUT = const(0x12)
+"""Bytes for a serial port of the board. Never acknowledged; a lost one is what a lost byte is on any serial line."""
 ACTION = const(0x20)
+CONFIG = const(0x21)
 CLEAR_FAULT = const(0x22)
 RCD_TEST = const(0x23)
 PING = const(0x30)
@@ -44,6 +40,8 @@ REBOOT = const(0x3F)
 REPLY = const(0x80)
 STATUS = const(0x90)
 EVENT = const(0x91)
+SERIAL_IN = const(0x92)
+"""Bytes from a serial port of the board, as SERIAL_OUT."""
 NAK = const(0xFE)
 
 # ---- why a request was refused (NAK)
@@ -94,6 +92,8 @@ WARN_DERATED = const(4)
 WARN_SELF_TEST_DUE = const(8)
 
 NO_TEMPERATURE = const(0x7FFF)
+NO_CURRENT = const(0xFFFF)
+"""Not measured, or not known any more."""
 DUTY_OFF = const(10000)
 """100 %: no PWM, nothing offered."""
 
@@ -114,6 +114,8 @@ EVENT_LEASE = const(7)
 """a = 0 the lease ran out, 1 it came back."""
 EVENT_RCD_TEST = const(8)
 """a = 1 passed, 0 failed."""
+EVENT_CONFIG = const(9)
+"""What was set on the board is damaged: the limits of its pin map hold. Connector 0."""
 
 RESET_POWER = const(1)
 RESET_WATCHDOG = const(3)
@@ -145,6 +147,7 @@ FAULT_NAMES = (
     "emergency_stop",
     "door_open",
     "tilt",
+    "phase_switch",
 )
 F_RCD_DC = const(0x00001)
 F_RCD_AC = const(0x00002)
@@ -165,11 +168,14 @@ F_VENT_UNAVAILABLE = const(0x08000)
 F_EMERGENCY_STOP = const(0x10000)
 F_DOOR_OPEN = const(0x20000)
 F_TILT = const(0x40000)
+F_PHASE_SWITCH = const(0x80000)
 
-FAULTS_LATCHED = const(0x1001F)
-"""rcd_*, contactor_*, emergency_stop: need an unplug with a passed self-test, or CLEAR_FAULT."""
+FAULTS_LATCHED = const(0x9001F)
+"""rcd_*, contactor_*, emergency_stop, phase_switch: need an unplug with a passed self-test, or CLEAR_FAULT.
+
+A weld needs CLEAR_FAULT."""
 FAULTS_DERATE = const(0x02000)
-"""temp_warn: halves the limit, stops nothing. Every other fault stops charging."""
+"""temp_warn: lowers the limit, stops nothing. Every other fault stops charging."""
 
 # ---- limits and times that both sides must agree on
 MAX_LEASE_MS = const(120000)
@@ -182,6 +188,10 @@ EVENT_RING = const(16)
 PULSE_MIN_MS = const(50)
 PULSE_MAX_MS = const(5000)
 PATTERN_MAX_S = const(300)
+SERIAL_MAX = const(32)
+"""Bytes of a tunnelled port in one frame, and one SERIAL_IN a tick at most: half of what a UART of 115200 takes."""
+SERIAL_BUFFER = const(256)
+"""Bytes that may wait for a tunnelled port, each way; what comes on top is dropped."""
 
 # ---- actions (JSON): {"a": name, "c": connector, "args": {...}} -> {"ok": bool, "code": str, "data": {...}}
 ACTIONS = {
@@ -193,7 +203,8 @@ ACTIONS = {
     "read": 1000,
 }
 """Action name -> how long in ms the reply may take. `unlock` first waits until the contactor is open."""
-RCD_TEST_TIMEOUT_MS = const(3000)
+RCD_TEST_TIMEOUT_MS = const(9000)
+"""Above the longest test that board/limits.py allows."""
 LED_PATTERNS = ("off", "on", "blink", "fast", "flash", "breathe")
 CODE_OK = "ok"
 CODE_NOT_ALLOWED = "not_allowed"
@@ -211,88 +222,6 @@ def fault_names(mask: int) -> "list[str]":
 def fault_bit(name: str) -> int:
     """The mask of one fault name. Raises ValueError for a name that the board does not own."""
     return 1 << FAULT_NAMES.index(name)
-
-
-# ---- frames ----------------------------------------------------------------------------------------------
-
-
-def encode(message_type: int, seq: int, payload: bytes = b"") -> bytes:
-    """The line of one frame, newline included. Raises ValueError if `payload` is over MAX_PAYLOAD."""
-    if len(payload) > MAX_PAYLOAD:
-        raise ValueError("payload too long")
-    body = bytes((message_type, seq & 0xFF)) + payload
-    return b"~" + b2a_base64(body + pack("<I", crc32(body) & 0xFFFFFFFF))
-
-
-def decode(line: bytes) -> "tuple[int, int, bytes] | None":
-    """(type, seq, payload) of a line without its newline; None if it is not a whole, unharmed frame."""
-    if line[:1] != b"~" or len(line) > MAX_LINE or (len(line) - 1) & 3:
-        return None
-    try:
-        body = a2b_base64(line[1:])
-    except Exception:  # ValueError in C; micropython-lib's binascii raises a bare Exception
-        return None
-    end = len(body) - 4
-    if end < 2 or crc32(body[:end]) & 0xFFFFFFFF != unpack_from("<I", body, end)[0]:
-        return None
-    return body[0], body[1], body[2:end]
-
-
-class Reader:
-    """Splits a byte stream into frames and console lines. Never raises; keeps at most MAX_LINE bytes.
-
-    `bad` counts lines that began like a frame and were not one, and lines that were too long."""
-
-    __slots__ = ("_rest", "_skipping", "bad")
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._skipping = False
-        self.bad = 0
-
-    def feed(self, chunk: bytes) -> "tuple[list[tuple[int, int, bytes]], list[bytes]]":
-        """Take any piece of the stream; returns the frames and the console lines that it completed."""
-        frames = []
-        console: "list[bytes]" = []
-        pending = self._rest + bytes(chunk)
-        start = 0
-        while True:
-            end = pending.find(b"\n", start)
-            if end < 0:
-                break
-            line = pending[start:end]
-            start = end + 1
-            if self._skipping:
-                self._skipping = False
-                self.bad += 1
-                continue
-            frame = self._line(line, console)
-            if frame is not None:
-                frames.append(frame)
-        pending = pending[start:]
-        if len(pending) > MAX_LINE:
-            pending = b""
-            self._skipping = True
-        self._rest = pending
-        return frames, console
-
-    def _line(self, line: bytes, console: "list[bytes]") -> "tuple[int, int, bytes] | None":
-        # Text or the rest of a broken frame may be glued in front: the last `~` starts the frame.
-        last = line.rfind(b"~")
-        frame = decode(line[last:]) if last >= 0 else None
-        first = line.find(b"~")
-        if frame is None:
-            if last >= 0:
-                self.bad += 1
-            text = line
-        else:
-            if first != last:
-                self.bad += 1
-            text = line[:first]
-        text = text.strip()
-        if text:
-            console.append(text)
-        return frame
 
 
 # ---- payloads --------------------------------------------------------------------------------------------
@@ -321,31 +250,51 @@ def unpack_json(payload: bytes) -> "dict[str, object]":
     return value
 
 
-_SETPOINT = "<BBHIH"
+_SETPOINT_0 = "<BBHIH"
+"""Of minor version 0."""
+_SETPOINT = "<BBHIHH"
 
 
 class Setpoint:
     """SETPOINT request: the whole of what the host wants of one connector.
 
-    `limit_da` and `fallback_da` in 0.1 A; `lease_ms` 0 takes the permission back at once."""
+    `limit_da` and `fallback_da` in 0.1 A; `lease_ms` 0 takes the permission back at once. `measured_da`: the highest
+    phase current that the EVSE's meter shows, not older than 5 s; for boards without current sensors of their own."""
 
-    __slots__ = ("connector", "fallback_da", "flags", "lease_ms", "limit_da")
+    __slots__ = ("connector", "fallback_da", "flags", "lease_ms", "limit_da", "measured_da")
 
     def __init__(
-        self, connector: int, flags: int = 0, limit_da: int = 0, lease_ms: int = 0, fallback_da: int = 0
+        self,
+        connector: int,
+        flags: int = 0,
+        limit_da: int = 0,
+        lease_ms: int = 0,
+        fallback_da: int = 0,
+        measured_da: int = NO_CURRENT,
     ) -> None:
         self.connector = connector
         self.flags = flags
         self.limit_da = limit_da
         self.lease_ms = lease_ms
         self.fallback_da = fallback_da
+        self.measured_da = measured_da
 
     def pack(self) -> bytes:
-        return pack(_SETPOINT, self.connector, self.flags, self.limit_da, self.lease_ms, self.fallback_da)
+        return pack(
+            _SETPOINT,
+            self.connector,
+            self.flags,
+            self.limit_da,
+            self.lease_ms,
+            self.fallback_da,
+            self.measured_da,
+        )
 
 
 def unpack_setpoint(payload: bytes) -> Setpoint:
-    return Setpoint(*_unpack(_SETPOINT, payload))
+    """A host of minor version 0 sends no `measured_da`."""
+    is_whole = len(payload) >= calcsize(_SETPOINT)
+    return Setpoint(*_unpack(_SETPOINT if is_whole else _SETPOINT_0, payload))
 
 
 def pack_setpoint_reply(connector: int, pilot: int, contactor: int, faults: int) -> bytes:
@@ -357,7 +306,12 @@ def unpack_setpoint_reply(payload: bytes) -> "tuple[int, ...]":
     return _unpack("<BBBI", payload)
 
 
-_STATUS = "<BIBBBBHhhIHhHHHB"
+_STATUS_0 = "<BIBBBBHhhIHhHHHB"
+"""Of minor version 0."""
+_STATUS = "<BIBBBBHhhIHhHHHBBHHH"
+
+
+_NO_CURRENTS: "Sequence[int]" = (NO_CURRENT, NO_CURRENT, NO_CURRENT)
 
 
 class Status:
@@ -369,12 +323,14 @@ class Status:
         "contactor",
         "cp_high_mv",
         "cp_low_mv",
+        "currents",
         "duty",
         "event_seq",
         "faults",
         "link_losses",
         "lock",
         "outlet",
+        "phases",
         "pilot",
         "residual",
         "temperature",
@@ -403,6 +359,10 @@ class Status:
         """Sequence number of the newest event; a host that misses one resyncs."""
         self.outlet = 1
         """Which outlet of this EVSE is in use, from 1; most boards have one."""
+        self.phases = 0
+        """That the car gets: 1 or 3; 0: the board does not say, or does not know yet where its phase relay stands."""
+        self.currents = _NO_CURRENTS
+        """L1, L2, L3 in 0.1 A by the board's own sensors; NO_CURRENT where it has none."""
 
     def pack(self) -> bytes:
         return pack(
@@ -423,15 +383,24 @@ class Status:
             self.link_losses & 0xFFFF,
             self.event_seq & 0xFFFF,
             self.outlet,
+            self.phases,
+            self.currents[0],
+            self.currents[1],
+            self.currents[2],
         )
 
 
 def unpack_status(payload: bytes) -> Status:
-    v = _unpack(_STATUS, payload)
+    """A board of minor version 0 says nothing of phases and currents."""
+    is_whole = len(payload) >= calcsize(_STATUS)
+    v = _unpack(_STATUS if is_whole else _STATUS_0, payload)
     status = Status(v[0])
     status.uptime_ms, status.pilot, status.contactor, status.lock, status.cable_a = v[1:6]
     status.duty, status.cp_high_mv, status.cp_low_mv, status.faults, status.warnings = v[6:11]
-    status.temperature, status.residual, status.link_losses, status.event_seq, status.outlet = v[11:]
+    status.temperature, status.residual, status.link_losses, status.event_seq, status.outlet = v[11:16]
+    if is_whole:
+        status.phases = v[16]
+        status.currents = v[17:20]
     return status
 
 
@@ -521,6 +490,16 @@ def unpack_reboot(payload: bytes) -> int:
     return _unpack("<B", payload)[0]
 
 
+def pack_serial(port: int, octets: bytes) -> bytes:
+    """SERIAL_OUT and SERIAL_IN: `port` is the place of its name in HELLO's `serial`, from 0."""
+    return bytes((port,)) + octets
+
+
+def unpack_serial(payload: bytes) -> "tuple[int, bytes]":
+    """(port, bytes); the bytes go to the end of the payload, so nothing can ever be appended to it."""
+    return _unpack("<B", payload)[0], payload[1:]
+
+
 def pack_nak(message_type: int, code: int) -> bytes:
     return pack("<BB", message_type, code)
 
@@ -538,7 +517,8 @@ def hello_request(host_version: str) -> "dict[str, object]":
 def hello_reply(
     firmware: str, hardware: str, uid: str, reset_cause: int, uptime_ms: int, connectors: int, caps: object
 ) -> "dict[str, object]":
-    """The answer. `caps`: max_a, min_a, phases, lock, rcd, rcd_test, vent, wake, aux and sensors (names)."""
+    """The answer. `caps`: max_a, min_a, phases, phase_switch, lock, rcd, rcd_test, vent, wake, aux, sensors
+    and serial (names), serial_baud (of each of `serial`)."""
     return {
         "proto": [PROTOCOL_MAJOR, PROTOCOL_MINOR],
         "fw": firmware,

@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,7 @@ from hal.drivers.board_evse import (
     IoBoard,
 )
 from hal.drivers.board_link import BoardLink
+from hal.drivers.screen import Screen
 from hal.errors import OutOfRange
 from hal.factory_lines import GpioConfig as GpioConfig
 from hal.factory_lines import ReaderConfig as ReaderConfig
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from hal.bus.modbus import ModbusBus
     from hal.bus.register_map import MeterProfile
     from hal.bus.serial_port import LineSettings
+    from hal.sim.card_readers import TapPlayer
     from hal.sim.firmware import SimulatedBoard
     from hal.sim.world import World
 
@@ -53,11 +56,15 @@ class SimConfig:
     """False: a fixed cable."""
     phases: int = 3
     max_current_a: float = 32.0
+    can_switch_phases: bool = False
+    """There is a relay between one and three phases."""
     meter_start_wh: float = 0.0
     meter_resets_on_plug_in: bool = False
     outputs: Sequence[str] = ("fan",)
     signs_readings: bool = False
     """The meters sign their readings, as certified ones do."""
+    has_screen: bool = True
+    """Each EVSE has a display for its driver."""
     memory_file: str = ""
     """Where cars and meters are remembered over a restart; empty: a new world each time."""
 
@@ -67,6 +74,8 @@ class BoardConfig:
     """[hal.board]: what the board can do it says itself; the file may only restrict."""
 
     port: str = ""
+    pcb: str = "reference"
+    """Which circuit it is: a file of board/pins. Only `deploy.sh` needs it."""
     baud_rate: int = 115_200
     evses: int = 1
     connectors_per_evse: int = 1
@@ -77,6 +86,8 @@ class BoardConfig:
     """Name -> number of the board's auxiliary relay, from 0."""
     sensors: Sequence[str] = ()
     """Names of the board's sensors that the agent shall know."""
+    has_screen: bool = False
+    """Each EVSE has a display, driven by another program that asks the local API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +158,8 @@ def problems(config: HalConfig) -> list[str]:
     if config.driver == "board":
         if not config.board.port:
             found.append("the board needs a port")
+        if config.board.pcb not in (known := pin_maps()):
+            found.append(f"the board's pcb {config.board.pcb!r} is none of {', '.join(known)}")
         claim("port", _canonical(config.board.port), "the board")
         for name, number in config.board.outputs.items():
             claim("board relay", number, f"output {name}")
@@ -209,10 +222,10 @@ def open_hardware(
     found = problems(config)
     if found:
         raise OutOfRange("\n".join(found))
-    opened = _open_simulation(config, loop) if config.driver == "sim" else _open_board(config, loop)
+    opened, link = _open_simulation(config, loop) if config.driver == "sim" else _open_board(config, loop)
     if not config.readers and not config.gpio:
         return opened
-    attached = attach(opened.hardware, config.readers, config.gpio, request_line)
+    attached = attach(opened.hardware, config.readers, config.gpio, link, request_line)
 
     async def close() -> None:
         await attached.close()
@@ -221,7 +234,7 @@ def open_hardware(
     return replace(opened, hardware=attached.hardware, tasks=(*opened.tasks, *attached.tasks), close=close)
 
 
-def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHardware:
+def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> tuple[OpenedHardware, BoardLink]:
     from hal.sim.firmware import SimulatedBoard
     from hal.sim.meter import SimulatedMeter
     from hal.sim.reader import SimulatedReader
@@ -246,7 +259,16 @@ def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> Open
 
         memory = WorldMemory(world, Path(sim.memory_file))
         memory.recall()
-    board = SimulatedBoard(world, outputs=tuple(sim.outputs), max_current_a=sim.max_current_a)
+    board = SimulatedBoard(
+        world,
+        outputs=tuple(sim.outputs),
+        max_current_a=sim.max_current_a,
+        limits={"can_switch_phases": int(sim.can_switch_phases)},
+        serial_ports={
+            reader.board_port: reader.line_baud_rate for reader in config.readers if reader.board_port
+        },
+    )
+    players = _tap_players(config, world, board)
     link = BoardLink(board.line, config.host_version)
     meters: dict[int, EnergyMeter] = {0: SimulatedMeter(world.main_meter_reading, "SIM-0")}
     for evse_id, evse in world.evses.items():
@@ -262,6 +284,7 @@ def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> Open
         max_current_a=sim.max_current_a,
         outputs={name: number for number, name in enumerate(sim.outputs)},
         sensors=tuple(board.sensors),
+        has_screen=sim.has_screen,
     )
 
     async def close() -> None:
@@ -269,16 +292,32 @@ def _open_simulation(config: HalConfig, loop: asyncio.AbstractEventLoop) -> Open
         _close_all(buses)
         if memory is not None:
             memory.close()
+        for player in players:
+            player.close()
         board.close()
         world.close()
 
-    return OpenedHardware(
-        hardware=_ports(built, link, meters, (SimulatedReader(world),), loop, signers),
+    opened = OpenedHardware(
+        hardware=_ports(built, link, meters, (SimulatedReader(world, players),), loop, signers),
         tasks=(("board link", link.run),),
         close=close,
         simulation=world,
         simulated_board=board,
     )
+    return opened, link
+
+
+def _tap_players(config: HalConfig, world: "World", board: "SimulatedBoard") -> "list[TapPlayer]":
+    """A played reader on each serial port of the simulated board that a reader is configured for."""
+    from hal.sim.card_readers import PlayedPn532, PlayedRdm6300, TapPlayer
+
+    players = []
+    for reader in config.readers:
+        if reader.board_port is not None:
+            port = board.serial[reader.board_port]
+            played = PlayedPn532(port) if reader.model == "pn532" else PlayedRdm6300(port)
+            players.append(TapPlayer(world, played, reader.evses))
+    return players
 
 
 def _simulated_signers(world: "World") -> dict[int, MeterSigner]:
@@ -290,7 +329,7 @@ def _simulated_signers(world: "World") -> dict[int, MeterSigner]:
     }
 
 
-def _open_board(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHardware:
+def _open_board(config: HalConfig, loop: asyncio.AbstractEventLoop) -> tuple[OpenedHardware, BoardLink]:
     from hal.bus.serial_port import LineSettings, SerialPort
 
     stream = SerialPort(config.board.port, LineSettings(config.board.baud_rate))
@@ -302,11 +341,12 @@ def _open_board(config: HalConfig, loop: asyncio.AbstractEventLoop) -> OpenedHar
         _close_all(buses)
         stream.close()
 
-    return OpenedHardware(
+    opened = OpenedHardware(
         hardware=_ports(config.board, link, meters, (), loop, signers),
         tasks=(("board link", link.run),),
         close=close,
     )
+    return opened, link
 
 
 def _ports(
@@ -326,6 +366,7 @@ def _ports(
             lock=BoardLock(link, evse_id) if config.has_lock else None,
             indicator=BoardIndicator(link, evse_id),
             signer=signers.get(evse_id),
+            display=Screen() if config.has_screen else None,
         )
         for evse_id in range(1, config.evses + 1)
     }
@@ -416,6 +457,13 @@ def _line_settings(meter: MeterConfig, profile: "MeterProfile") -> "LineSettings
         parity=PARITIES[meter.parity] if meter.parity else line.parity,
         stopbits=meter.stop_bits or line.stopbits,
     )
+
+
+def pin_maps() -> list[str]:
+    """The circuits that the packaged firmware knows. By their files: the host does not run the firmware."""
+    folder = resources.files("board").joinpath("pins")
+    names = (path.name.partition(".")[0] for path in folder.iterdir() if path.name.endswith(".py"))
+    return sorted(name for name in names if name != "__init__")
 
 
 def _canonical(port: str) -> str:

@@ -1,23 +1,31 @@
-"""The factory's part for what hangs on the host itself: card readers on serial ports, and GPIO lines.
+"""The factory's part for what hangs on the host itself: card readers and GPIO lines.
 
 Adds them to the hardware that `hal.factory` has built from the board or the simulation, and wraps its EVSEs, so that a
 lost reader or a tripped contact is a fault. Nothing is opened here: ports and lines open in their tasks.
 Called by hal.factory only.
 """
 
+import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from hal.bus.byte_stream import ByteStream
 from hal.ports import CardReader, FaultCode, Hardware, Output, Sensor
 
 if TYPE_CHECKING:
     from hal.bus.gpio import GpioLine, RequestLine
+    from hal.drivers.board_link import BoardLink
     from hal.drivers.guarded_evse import Guards
+
+log = logging.getLogger("hal.reader")
 
 ReaderModel = Literal["rdm6300", "pn532"]
 GpioKind = Literal["output", "sensor", "button", "emergency_stop", "door_open", "tilt"]
 
+ON_THE_BOARD = "board:"
+"""Begin of the port of a reader that hangs on the I/O board; the name of the board's serial port follows."""
 READER_BAUD_RATES: Mapping[str, int] = {"rdm6300": 9600, "pn532": 115_200}
 CONTACTS: Mapping[str, FaultCode] = {
     "emergency_stop": FaultCode.EMERGENCY_STOP,
@@ -28,13 +36,22 @@ CONTACTS: Mapping[str, FaultCode] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderConfig:
-    """[[hal.readers]]: one card reader on a serial port."""
+    """[[hal.readers]]: one card reader on a serial port of the host or of the board."""
 
     model: ReaderModel
     port: str
     baud_rate: int | None = None
     evses: Sequence[int] = ()
     """Empty: all."""
+
+    @property
+    def board_port(self) -> str | None:
+        """Name of the board's serial port; None: on the host."""
+        return self.port.removeprefix(ON_THE_BOARD) if self.port.startswith(ON_THE_BOARD) else None
+
+    @property
+    def line_baud_rate(self) -> int:
+        return self.baud_rate or READER_BAUD_RATES[self.model]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +96,8 @@ def line_problems(
     for index, reader in enumerate(readers, start=1):
         owner = f"reader {index} ({reader.model})"
         claim("port", canonical(reader.port), owner)
+        if reader.board_port is not None and not re.fullmatch("[a-z][a-z0-9_]{0,19}", reader.board_port):
+            yield f"{owner}: {ON_THE_BOARD} is followed by the name of a serial port of the board, as in board:reader"
         yield from _unknown_evses(owner, reader.evses, evses)
     for line in gpio:
         owner = f"GPIO {line.name}"
@@ -100,9 +119,10 @@ def attach(
     hardware: Hardware,
     readers: Sequence[ReaderConfig],
     gpio: Sequence[GpioConfig],
+    link: "BoardLink",
     request_line: "RequestLine | None" = None,
 ) -> Attached:
-    """`request_line`: who gives the lines, instead of the kernel."""
+    """`link`: to the board, for readers that hang there; `request_line`: gives the lines, instead of the kernel."""
     from hal.drivers.guarded_evse import GuardedEvse, Guards
 
     guarded = {evse_id: GuardedEvse(ports.evse) for evse_id, ports in hardware.evses.items()}
@@ -110,7 +130,7 @@ def attach(
     tasks: list[LineTask] = []
     card_readers = [*hardware.readers]
     for config in readers:
-        reader, task = _reader(config, guards)
+        reader, task = _reader(config, guards, link)
         card_readers.append(reader)
         tasks.append(task)
     lines = _GpioLines(guards, request_line)
@@ -136,19 +156,22 @@ def attach(
     )
 
 
-def _reader(config: ReaderConfig, guards: "Guards") -> tuple[CardReader, LineTask]:
-    from hal.bus.serial_port import LineSettings, SerialPort
-
+def _reader(config: ReaderConfig, guards: "Guards", link: "BoardLink") -> tuple[CardReader, LineTask]:
     name = f"{config.model} on {config.port}"
     evse_ids = tuple(config.evses)
+    said: str | None = None
 
     def on_health(problem: str | None) -> None:
+        nonlocal said
+        if problem != said:  # a fault is told with its first reason only
+            log.warning("card reader %s: %s", name, problem or "works again")
+            said = problem
         if problem is None:
             guards.end_fault(evse_ids, FaultCode.READER_FAILURE, name)
         else:
             guards.raise_fault(evse_ids, FaultCode.READER_FAILURE, name, problem)
 
-    stream = SerialPort(config.port, LineSettings(config.baud_rate or READER_BAUD_RATES[config.model]))
+    stream = _reader_stream(config, link)
     if config.model == "pn532":
         from hal.drivers.pn532_reader import Pn532Reader
 
@@ -158,6 +181,16 @@ def _reader(config: ReaderConfig, guards: "Guards") -> tuple[CardReader, LineTas
 
     rdm6300 = Rdm6300Reader(stream, evse_ids, on_health)
     return rdm6300, (name, rdm6300.run)
+
+
+def _reader_stream(config: ReaderConfig, link: "BoardLink") -> ByteStream:
+    if config.board_port is not None:
+        from hal.drivers.board_stream import BoardStream
+
+        return BoardStream(link, config.board_port, config.line_baud_rate)
+    from hal.bus.serial_port import LineSettings, SerialPort
+
+    return SerialPort(config.port, LineSettings(config.line_baud_rate))
 
 
 class _GpioLines:

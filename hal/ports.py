@@ -72,6 +72,7 @@ class FaultCode(StrEnum):
     EMERGENCY_STOP = "emergency_stop"
     DOOR_OPEN = "door_open"
     TILT = "tilt"
+    PHASE_SWITCH = "phase_switch"
 
     BOARD_COMM = "board_comm"
     BOARD_RESET = "board_reset"
@@ -101,6 +102,7 @@ FAULT_SEVERITY: Mapping[FaultCode, Severity] = {
     FaultCode.EMERGENCY_STOP: Severity.LATCHED,
     FaultCode.DOOR_OPEN: Severity.STOP,
     FaultCode.TILT: Severity.STOP,
+    FaultCode.PHASE_SWITCH: Severity.LATCHED,
     FaultCode.BOARD_COMM: Severity.STOP,
     FaultCode.BOARD_RESET: Severity.INFO,
     FaultCode.FIRMWARE_INCOMPATIBLE: Severity.STOP,
@@ -122,9 +124,12 @@ class Setpoint:
     """Offered current in A per phase; below the 6 A of IEC 61851-1 the board offers nothing (pause)."""
     lock: LockCommand = LockCommand.AUTO
     phases: int = 3
+    """1 or 3, for an EVSE that can switch; the board does that with the contactor open, which takes 10 s and more."""
     lease_s: float = 5.0
     fallback_a: float = 0.0
     """The limit that holds after the lease ran out; 0 = stop offering, then open."""
+    measured_a: float | None = None
+    """The highest phase current, for a board that has no sensors of its own; None: not known. Not urgent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,10 @@ class EvseState:
     link_ok: bool = True
     connector_id: int = 1
     """Which of the EVSE's connectors is in use, or was last."""
+    phases: int | None = None
+    """How many phases the EV gets, 1 or 3; None: the board does not say, or not yet."""
+    current_a: PerPhase = NO_PHASES
+    """By the board's own sensors, if it has any."""
 
     @property
     def is_offering(self) -> bool:
@@ -166,6 +175,7 @@ class EvseCapabilities:
     has_rcd_test: bool
     has_ventilation: bool
     can_wake_up: bool
+    can_switch_phases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +309,24 @@ class Indicator(Protocol):
         """Show a named pattern for `duration_s` (at most 300), then the status again. Raises OutOfRange."""
 
 
+@dataclass(frozen=True, slots=True)
+class DisplayPage:
+    """What stands on a display at one time."""
+
+    content: str
+    format: str = "UTF8"
+    """ASCII, HTML, URI or UTF8."""
+    language: str = ""
+    """RFC 5646 tag; empty: not said."""
+
+
+class Display(Protocol):
+    """The text display of one EVSE. What was shown last stays there until something else is."""
+
+    async def show(self, page: DisplayPage | None) -> None:
+        """None: an empty display. May be shown again at any time. Raises HalError."""
+
+
 class CardReader(Protocol):
     """Something that reads tokens: RFID reader, keypad."""
 
@@ -320,8 +348,48 @@ class Sensor(Protocol):
     async def read(self) -> float: ...
 
 
+@dataclass(frozen=True, slots=True)
+class BoardFacts:
+    """What an I/O board said of itself when the link was made."""
+
+    firmware: str
+    hardware: str
+    """The model of its circuit, as its pin map calls it."""
+    unique_id: str
+    reset_cause: str
+    """Why it last started: power, soft, wdt (its watchdog)."""
+    connectors: int
+    max_current_a: float
+    phases: int
+    has_lock: bool
+    has_rcd_test: bool
+    pcb: str = ""
+    """Name of its pin map; empty: an older firmware."""
+    config_hash: str = ""
+    """Changes with the limits that are set on the board."""
+    problem: str = ""
+    """Why it has no connectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLimits:
+    """The limits of one connector, by the board's own names: da = 0.1 A, dc = 0.1 C, ms, s, 0 or 1."""
+
+    connector: int
+    values: Mapping[str, int]
+    """What holds."""
+    allowed: Mapping[str, int]
+    """What its circuit is made for: what holds when nothing is set."""
+    hash: str
+    """Of all connectors' limits that hold."""
+
+
 class BoardControl(Protocol):
     """The I/O board itself."""
+
+    @property
+    def facts(self) -> BoardFacts | None:
+        """None until the board has answered for the first time."""
 
     @property
     def firmware_version(self) -> str: ...
@@ -332,6 +400,17 @@ class BoardControl(Protocol):
 
     async def reboot(self) -> None:
         """Reset the board; refused by the board unless every EVSE is in state A. Raises DeviceFault."""
+
+    async def read_config(self, connector: int) -> BoardLimits:
+        """Raises HalError; DeviceFault("bad_args") for a connector that it has not."""
+
+    async def write_config(self, changes: Mapping[int, Mapping[str, int]]) -> None:
+        """Set limits by connector, all or none, kept over a restart; the board restarts to obey them.
+
+        Raises DeviceFault("not_allowed") while a car is at it, DeviceFault("bad_args", why)."""
+
+    async def reset_config(self) -> None:
+        """Back to what the circuit allows, as `write_config`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +423,7 @@ class EvsePorts:
     lock: ConnectorLock | None = None
     indicator: Indicator | None = None
     signer: MeterSigner | None = None
+    display: Display | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,26 @@
 """One GPIO line of the character device: requested, watched with `add_reader`, and requested again after it was lost.
 
-The kernel debounces and notes every edge; nothing is polled. A chip that goes away (an unplugged expander) is an error
-for who reads or switches, is told to who watches, and is looked for again. gpiod (the `gpio` extra) is imported when
-the first line is requested. Knows no meaning of a line: that is hal.drivers.gpio_ports. Tests give their own requests.
+The kernel debounces and notes every edge; no level is polled. A chip that goes away (an unplugged expander) is an error
+for who reads or switches, is told to who watches, and is looked for again. Only newer kernels wake up who waits for
+edges of a chip that is gone (6.1 of Debian 12 does not: seen with gpio-sim), so each line is asked once a second if it
+is there. gpiod (the `gpio` extra) is imported when the first line is requested. Knows no meaning of a line: that is
+hal.drivers.gpio_ports. Tests give their own requests.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from hal.bus.byte_stream import ReopenDelay
 from hal.errors import DeviceMissing
 
 log = logging.getLogger("hal.gpio")
+
+CHECK_S: Final = 1.0
 
 Bias = Literal["as_is", "none", "pull_up", "pull_down"]
 
@@ -25,7 +30,8 @@ class LinePlan:
     """How a line is to be requested. On and off are logical: `active_low` is taken care of by the kernel."""
 
     chip: str
-    """Path of the character device: /dev/gpiochip0."""
+    """Path of the character device ("/dev/gpiochip0"), or the label of the chip ("pinctrl-rp1"): a chip that was pulled
+    out while somebody held a line of it comes back under another number."""
     line: str
     """Name of the line ("GPIO17"), or its number on the chip."""
     is_output: bool = False
@@ -81,11 +87,21 @@ class GpioLine:
                 else:
                     delay.reset()
                     self.on_health(None)
-                    assert self._lost is not None
-                    self.on_health(f"{self._plan}: {await self._lost}")
+                    self.on_health(f"{self._plan}: {await self._until_lost()}")
                 await asyncio.sleep(delay.next_s())
         finally:
             self.close()
+
+    async def _until_lost(self) -> str:
+        """Why the line is lost, as soon as it is."""
+        lost = self._lost
+        assert lost is not None
+        while not lost.done():
+            await asyncio.wait({lost}, timeout=CHECK_S)
+            if self._request is not None:
+                with contextlib.suppress(DeviceMissing):  # who waits for `lost` is told
+                    self.read()
+        return lost.result()
 
     def read(self) -> bool:
         """The level now. Raises DeviceMissing."""

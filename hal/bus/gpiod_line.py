@@ -6,6 +6,7 @@ requested; needs the `gpio` extra. Source: libgpiod 2.x, bindings/python; loss o
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import gpiod
 from gpiod.line import Bias, Direction, Edge, Value
@@ -14,12 +15,29 @@ from hal.bus.gpio import LinePlan
 from hal.errors import DeviceMissing
 
 CONSUMER = "evse-agent"
+CHIPS = Path("/dev")
+EVENTS_KEPT = 64
+"""Edges that the kernel keeps while the loop is busy; of more it drops the oldest: the last one is always the level."""
 BIAS = {
     "as_is": Bias.AS_IS,
     "none": Bias.DISABLED,
     "pull_up": Bias.PULL_UP,
     "pull_down": Bias.PULL_DOWN,
 }
+
+
+def chip_path(chip: str) -> str:
+    """Where the chip of this path or label is now. Raises OSError, ValueError."""
+    if chip.startswith("/"):
+        return chip
+    found = []
+    for path in sorted(CHIPS.glob("gpiochip*")):
+        with gpiod.Chip(str(path)) as candidate:
+            if candidate.get_info().label == chip:
+                found.append(str(path))
+    if len(found) != 1:
+        raise ValueError(f"{' and '.join(found)} are both labelled so" if found else "no chip is labelled so")
+    return found[0]
 
 
 class GpiodLine:
@@ -37,8 +55,13 @@ class GpiodLine:
             output_value=Value.INACTIVE,
         )
         try:
-            self._request = gpiod.request_lines(plan.chip, consumer=CONSUMER, config={self._line: settings})
-        except (OSError, ValueError) as error:
+            self._request = gpiod.request_lines(
+                chip_path(plan.chip),
+                consumer=CONSUMER,
+                config={self._line: settings},
+                event_buffer_size=EVENTS_KEPT,
+            )
+        except (OSError, ValueError, OverflowError) as error:
             raise DeviceMissing(f"{plan}: {error}") from error
 
     def fileno(self) -> int:

@@ -12,9 +12,13 @@ from dataclasses import replace
 from typing import Final
 
 from board import wire
-from hal.drivers.board_link import BoardLink, LinkState
+from hal.drivers.board_clock import unwrapped
+from hal.drivers.board_link import BoardIdentity, BoardLink, LinkState
+from hal.drivers.board_settings import WRITE_S, read_limits, reset_limits, write_limits
 from hal.errors import DeviceFault, DeviceProtocolError, OutOfRange
 from hal.ports import (
+    BoardFacts,
+    BoardLimits,
     ContactorState,
     EvseCapabilities,
     EvseEvent,
@@ -66,11 +70,16 @@ def to_wire(connector: int, setpoint: Setpoint, max_current_a: float) -> wire.Se
         limit_da=_tenths(min(setpoint.limit_a, max_current_a)),
         lease_ms=min(max(0, round(setpoint.lease_s * 1000)), wire.MAX_LEASE_MS),
         fallback_da=_tenths(min(setpoint.fallback_a, max_current_a)),
+        measured_da=_measured_tenths(setpoint.measured_a),
     )
 
 
 def _tenths(current_a: float) -> int:
     return max(0, math.floor(current_a * 10 + 1e-6))
+
+
+def _measured_tenths(current_a: float | None) -> int:
+    return wire.NO_CURRENT if current_a is None else min(_tenths(current_a), wire.NO_CURRENT - 1)
 
 
 def board_faults(mask: int) -> frozenset[FaultCode]:
@@ -95,6 +104,29 @@ def to_state(status: wire.Status, at_time: float) -> EvseState:
         temperature_c=status.temperature / 10 if has_temperature else None,
         faults=board_faults(status.faults),
         connector_id=status.outlet,
+        phases=status.phases or None,
+        current_a=(_ampere(status.currents[0]), _ampere(status.currents[1]), _ampere(status.currents[2])),
+    )
+
+
+def _ampere(current_da: int) -> float | None:
+    return None if current_da == wire.NO_CURRENT else current_da / 10
+
+
+def to_facts(identity: BoardIdentity) -> BoardFacts:
+    return BoardFacts(
+        firmware=identity.firmware,
+        hardware=identity.hardware,
+        unique_id=identity.unique_id,
+        reset_cause=wire.RESET_NAMES.get(identity.reset_cause, str(identity.reset_cause)),
+        connectors=identity.connectors,
+        max_current_a=identity.max_current_a,
+        phases=identity.phases,
+        has_lock=identity.has_lock,
+        has_rcd_test=identity.has_rcd_test,
+        pcb=identity.pcb,
+        config_hash=identity.config_hash,
+        problem=identity.problem,
     )
 
 
@@ -107,6 +139,7 @@ def _what_matters(state: EvseState) -> tuple[object, ...]:
         state.cable_a,
         state.duty_percent,
         state.connector_id,
+        state.phases,
         state.link_ok,
     )
 
@@ -124,7 +157,9 @@ class BoardEvse:
         self._details: dict[FaultCode, str] = {}
         self._unplugged_ms = -1
         self._seen_unplugged_ms = -1
-        self._status_ms = -1
+        self._status_ms: int | None = None
+        """These three are unwrapped (board_clock.py)."""
+        self._wanted: Setpoint | None = None
         self._state = EvseState(
             at_time=now,
             pilot=PilotState.A,
@@ -160,6 +195,7 @@ class BoardEvse:
             has_rcd_test=board.has_rcd_test,
             has_ventilation=board.has_ventilation,
             can_wake_up=board.can_wake_up,
+            can_switch_phases=board.can_switch_phases,
         )
 
     @property
@@ -167,7 +203,12 @@ class BoardEvse:
         return self._state
 
     def apply(self, setpoint: Setpoint) -> None:
-        self._link.apply(self._evse_id, to_wire(self._evse_id, setpoint, self._max_current_a))
+        """What the meter shows alone is no reason to send at once."""
+        wanted = replace(setpoint, measured_a=None)
+        is_urgent = wanted != self._wanted
+        self._wanted = wanted
+        on_wire = to_wire(self._evse_id, setpoint, self._max_current_a)
+        self._link.apply(self._evse_id, on_wire, is_urgent=is_urgent)
 
     def subscribe(self, listener: EventListener) -> Callable[[], None]:
         self._listeners.append(listener)
@@ -199,9 +240,9 @@ class BoardEvse:
     def on_status(self, status: wire.Status) -> None:
         state = to_state(status, asyncio.get_running_loop().time())
         self._board_faults = state.faults
-        self._status_ms = status.uptime_ms
+        self._status_ms = unwrapped(status.uptime_ms, self._status_ms)
         if state.pilot is PilotState.A:
-            self._seen_unplugged_ms = status.uptime_ms
+            self._seen_unplugged_ms = self._status_ms
         elif self._unplugged_ms > self._seen_unplugged_ms:
             self._tell_missed_unplug()
         self._take(replace(state, faults=self._with_link_fault()))
@@ -209,8 +250,11 @@ class BoardEvse:
     def on_event(self, event: wire.Event) -> None:
         """Events only fill gaps: what a lost STATUS would have told, and details of a fault."""
         if event.kind == wire.EVENT_PILOT and event.a == wire.PILOT_A:
-            self._unplugged_ms = event.uptime_ms
-            if self._seen_unplugged_ms < event.uptime_ms <= self._status_ms:
+            self._unplugged_ms = unwrapped(event.uptime_ms, self._status_ms)
+            if (
+                self._status_ms is not None
+                and self._seen_unplugged_ms < self._unplugged_ms <= self._status_ms
+            ):
                 now_known = self._state
                 self._tell_missed_unplug()
                 self._take(now_known)
@@ -227,14 +271,16 @@ class BoardEvse:
         self._tell(EvseEvent("resync", self._state))
 
     def _on_board_reset(self, cause: str) -> None:
-        self._unplugged_ms = self._seen_unplugged_ms = self._status_ms = -1
+        self._unplugged_ms = self._seen_unplugged_ms = -1
+        self._status_ms = None
         self._tell(EvseEvent("board_reset", self._state, FaultCode.BOARD_RESET, cause))
 
     def _with_link_fault(self) -> frozenset[FaultCode]:
         board = self._link.identity
         if board is not None and not self._link.has_connector(self._evse_id):
             has = f"the board has {board.connectors} connector{'s' * (board.connectors != 1)}"
-            self._details[FaultCode.FIRMWARE_INCOMPATIBLE] = f"{has}, none for EVSE {self._evse_id}"
+            why = f": {board.problem}" if board.problem else ""
+            self._details[FaultCode.FIRMWARE_INCOMPATIBLE] = f"{has}, none for EVSE {self._evse_id}{why}"
             return frozenset({FaultCode.FIRMWARE_INCOMPATIBLE})
         fault = LINK_FAULTS.get(self._link.state)
         return self._board_faults if fault is None else self._board_faults | {fault}
@@ -366,6 +412,10 @@ class IoBoard:
         self._link = link
 
     @property
+    def facts(self) -> BoardFacts | None:
+        return None if self._link.identity is None else to_facts(self._link.identity)
+
+    @property
     def firmware_version(self) -> str:
         """Empty until the board has answered for the first time."""
         return self._link.identity.firmware if self._link.identity else ""
@@ -392,6 +442,18 @@ class IoBoard:
 
     async def reboot(self) -> None:
         await self._link.request(wire.REBOOT, wire.pack_reboot(wire.REBOOT_RESET))
+
+    async def read_config(self, connector: int) -> BoardLimits:
+        return await read_limits(self._configure, connector)
+
+    async def write_config(self, changes: Mapping[int, Mapping[str, int]]) -> None:
+        await write_limits(self._configure, changes)
+
+    async def reset_config(self) -> None:
+        await reset_limits(self._configure)
+
+    async def _configure(self, request: bytes) -> bytes:
+        return await self._link.request(wire.CONFIG, request, WRITE_S)
 
 
 def _of_connector(name: str) -> tuple[int, str]:

@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from board import wire
 from hal.bus.byte_stream import ByteStream, ReopenDelay
+from hal.drivers.board_clock import has_restarted
 from hal.errors import DeviceFault, DeviceMissing, DeviceProtocolError, DeviceTimeout, HalError, OutOfRange
 
 log = logging.getLogger("hal.board")
@@ -33,9 +34,6 @@ SILENT_S: Final = 3.0
 LOST_S: Final = 5.0
 REPLY_MARGIN_S: Final = 1.0
 """What a reply may take beyond the time that the wire gives the board."""
-CLOCK_TOLERANCE_MS: Final = 1000
-CLOCK_DRIFT: Final = 0.001
-"""What the board's uptime may lag behind our clock without a restart: a late answer, a poor crystal."""
 EVENTS_REMEMBERED: Final = 4 * wire.EVENT_RING
 
 
@@ -69,8 +67,15 @@ class BoardIdentity:
     has_rcd_test: bool
     has_ventilation: bool
     can_wake_up: bool
+    can_switch_phases: bool
     outputs: tuple[str, ...]
     sensors: tuple[str, ...]
+    pcb: str = ""
+    config_hash: str = ""
+    problem: str = ""
+    """Why the board has no connectors, in its own words."""
+    serial_ports: tuple[tuple[str, int], ...] = ()
+    """Name and baud rate of each serial port that it carries over the link."""
 
 
 def parse_identity(hello: Mapping[str, Any]) -> BoardIdentity:
@@ -94,8 +99,16 @@ def parse_identity(hello: Mapping[str, Any]) -> BoardIdentity:
             has_rcd_test=bool(caps.get("rcd_test", False)),
             has_ventilation=bool(caps.get("vent", False)),
             can_wake_up=bool(caps.get("wake", False)),
+            can_switch_phases=bool(caps.get("phase_switch", False)),
             outputs=tuple(map(str, caps.get("aux", ()))),
             sensors=tuple(map(str, caps.get("sensors", ()))),
+            pcb=str(hello.get("pcb", "")),
+            config_hash=str(hello.get("cfg_hash", "")),
+            problem=str(hello.get("problem", "")),
+            serial_ports=tuple(
+                (str(name), int(baud))
+                for name, baud in zip(caps.get("serial", ()), caps.get("serial_baud", ()), strict=True)
+            ),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeviceProtocolError(f"the board's HELLO makes no sense: {error!r}") from error
@@ -113,6 +126,14 @@ class BoardObserver(Protocol):
 
     def on_events_lost(self) -> None:
         """More events happened than the board could keep."""
+
+
+class SerialObserver(Protocol):
+    """Who uses one of the board's serial ports. Called in the loop; must not wait."""
+
+    def on_serial(self, octets: bytes) -> None: ...
+    def on_line(self, is_linked: bool) -> None:
+        """HELLO was exchanged, and `identity` is new; or the link is down: what was under way is gone."""
 
 
 @dataclass(slots=True)
@@ -134,6 +155,7 @@ class BoardLink:
         self._host_version = host_version
         self._observers: dict[int, BoardObserver] = {}
         self._reset_observers: list[Callable[[str], None]] = []
+        self._serial_observers: dict[str, SerialObserver] = {}
         self._renewals: dict[int, _Renewal] = {}
         self._reader = wire.Reader()
         self._seqs = itertools.cycle(range(1, 256))
@@ -177,14 +199,30 @@ class BoardLink:
         """Call `on_reset(cause)` when the board has restarted: its outputs are off, its latches are open."""
         self._reset_observers.append(on_reset)
 
+    def observe_serial(self, port: str, observer: SerialObserver) -> None:
+        """Tell `observer` what comes from the board's serial port of this name."""
+        self._serial_observers[port] = observer
+
     # ---- what the host wants
 
-    def apply(self, connector: int, setpoint: wire.Setpoint) -> None:
-        """Make this the setpoint of `connector`: sent in this turn of the loop if it differs, then renewed."""
+    def send_serial(self, port: str, octets: bytes) -> None:
+        """At most wire.SERIAL_MAX bytes for a serial port of the board; lost without a link or such a port."""
+        names = [name for name, _ in self.identity.serial_ports] if self.identity else []
+        if self._is_linked and port in names:
+            payload = wire.pack_serial(names.index(port), octets)
+            self._stream.write(wire.encode(wire.SERIAL_OUT, 0, payload))
+
+    def apply(self, connector: int, setpoint: wire.Setpoint, *, is_urgent: bool = True) -> None:
+        """Make this the setpoint of `connector`: sent in this turn of the loop if it differs, then renewed.
+
+        What is not urgent goes with the next renewal."""
         payload = setpoint.pack()
         renewal = self._renewals.get(connector)
         if renewal is None:
             self._renewals[connector] = _Renewal(payload)
+        elif not is_urgent:
+            renewal.payload = payload
+            return
         elif renewal.payload != payload:
             renewal.payload = payload
             renewal.unanswered = 0
@@ -271,7 +309,7 @@ class BoardLink:
             else:
                 done, _ = await asyncio.wait({end}, timeout=INCOMPATIBLE_RETRY_S)
                 reason = end.result() if done else ""
-            self._is_linked = False
+            self._unlink()
             if reason:
                 raise DeviceMissing(reason)
             await asyncio.sleep(hello_time + RENEW_S - asyncio.get_running_loop().time())
@@ -295,25 +333,27 @@ class BoardLink:
             return False
         identity = parse_identity(hello)
         log.info("board %s: %s, firmware %s", self.name, identity.hardware, identity.firmware)
-        has_restarted = self._has_met_board and self._is_younger(identity.uptime_ms)
-        if has_restarted or not self._has_met_board:
+        is_new_start = self._has_met_board and self._has_started_anew(identity.uptime_ms)
+        if is_new_start or not self._has_met_board:
             self._seen_events.clear()
             self._newest_event = None
-        self._is_restart_known = self._is_restart_known or has_restarted
+        self._is_restart_known = self._is_restart_known or is_new_start
         self.identity = identity
         self._is_linked = True
         for observer in self._observers.values():
             observer.on_link(self._state)
+        for serial_observer in self._serial_observers.values():
+            serial_observer.on_line(True)
         for renewal in self._renewals.values():
             renewal.unanswered = 0
             renewal.due_time = 0.0
         self._arm()
         return True
 
-    def _is_younger(self, uptime_ms: int) -> bool:
+    def _has_started_anew(self, uptime_ms: int) -> bool:
         """Whether the board has started again since its last STATUS, however long ago that was."""
         away_ms = 1000 * (asyncio.get_running_loop().time() - self._last_status_time)
-        return uptime_ms + CLOCK_TOLERANCE_MS < self._last_uptime_ms + away_ms * (1 - CLOCK_DRIFT)
+        return has_restarted(self._last_uptime_ms, away_ms, uptime_ms)
 
     def _let_go(self) -> None:
         """Close the line; a board that still hears us loses its permissions with the last bytes."""
@@ -321,7 +361,7 @@ class BoardLink:
             for connector in self._served():
                 last = wire.Setpoint(connector).pack()
                 self._stream.write(wire.encode(wire.SETPOINT, next(self._seqs), last))
-        self._is_linked = False
+        self._unlink()
         self._stream.close()
         self._fail_waiting(DeviceMissing(f"board {self.name}: the link went down"))
         if self._state is LinkState.UP:
@@ -401,11 +441,17 @@ class BoardLink:
 
     def _end_line(self, reason: str) -> None:
         """End this line's session: with a reason it is reopened, without one HELLO is said again."""
-        self._is_linked = False
+        self._unlink()
         if self._end is not None and not self._end.done():
             self._end.set_result(reason)
         if reason and self._state is LinkState.UP:
             self._change_state(LinkState.SILENT)
+
+    def _unlink(self) -> None:
+        if self._is_linked:
+            self._is_linked = False
+            for observer in self._serial_observers.values():
+                observer.on_line(False)
 
     def _fail_waiting(self, error: HalError) -> None:
         for _, answer in self._waiting.values():
@@ -435,6 +481,8 @@ class BoardLink:
             self._on_event(wire.unpack_event(payload))
         elif message_type == wire.SETPOINT | wire.REPLY:
             self._on_setpoint_reply(wire.unpack_setpoint_reply(payload)[0], seq)
+        elif message_type == wire.SERIAL_IN:
+            self._on_serial(*wire.unpack_serial(payload))
         elif message_type == wire.NAK:
             self._on_nak(seq, *wire.unpack_nak(payload)[:2])
         else:
@@ -476,8 +524,18 @@ class BoardLink:
             if self._is_restart_known or event.a == wire.RESET_WATCHDOG:
                 for on_reset in self._reset_observers:
                     on_reset(wire.RESET_NAMES.get(event.a, str(event.a)))
+        elif event.kind == wire.EVENT_CONFIG:
+            log.error("board %s: what was set on it is damaged; the limits of its circuit hold", self.name)
         elif event.connector in self._observers:
             self._observers[event.connector].on_event(event)
+
+    def _on_serial(self, index: int, octets: bytes) -> None:
+        if not self._is_linked or self.identity is None:
+            return  # from before our HELLO: said to nobody
+        if index < len(self.identity.serial_ports):
+            observer = self._serial_observers.get(self.identity.serial_ports[index][0])
+            if observer is not None:
+                observer.on_serial(octets)
 
     def _on_setpoint_reply(self, connector: int, seq: int) -> None:
         renewal = self._renewals.get(connector)

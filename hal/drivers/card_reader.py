@@ -1,10 +1,12 @@
 """What all card readers on serial lines share: whose cards they are, one call per presentation, and who listens.
 
 A card that lies on the reader is read many times a second, and is presented once; it may be presented again after it
-was gone for a while. The readers themselves are rdm6300_reader.py and pn532_reader.py.
+was gone for a while. One that lay there when the reader was lost, and lies there when it is back, is the same one
+still: a loose cable must not end the charging. The readers themselves are rdm6300_reader.py and pn532_reader.py.
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -37,6 +39,16 @@ class CardPresence:
             if now - time <= self.gone_after_s:
                 self._seen_time[uid] = now
 
+    def lose(self, now: float) -> None:
+        """Nothing can be read from `now` on, until `regain`."""
+        self._seen_time = {
+            uid: math.inf for uid, time in self._seen_time.items() if now - time <= self.gone_after_s
+        }
+
+    def regain(self, now: float) -> None:
+        """Cards can be read again: those that lay there at the loss count as just seen."""
+        self._seen_time = {uid: min(time, now) for uid, time in self._seen_time.items()}
+
 
 class CardDesk:
     """The listeners of one reader, and the EVSEs that it serves."""
@@ -63,3 +75,11 @@ class CardDesk:
 
     def blind(self, now: float) -> None:
         self._presence.blind(now)
+
+    def lose(self, now: float) -> None:
+        """The reader is lost or could not be opened, perhaps again."""
+        self._presence.lose(now)
+
+    def regain(self, now: float) -> None:
+        """The reader works, perhaps for the first time."""
+        self._presence.regain(now)

@@ -55,6 +55,7 @@ class GpioOutput:
         self._is_on = False
 
     def _switch(self, on: bool) -> None:
+        self._is_on = False  # a line that is lost drives nothing
         self._line.write(on)
         self._is_on = on
 

@@ -117,10 +117,12 @@ class Pn532Reader:
 
     async def run(self) -> None:
         """Poll for cards; start the reader anew after it was lost or fell silent. Until cancelled."""
+        loop = asyncio.get_running_loop()
         delay = ReopenDelay()
         while True:
             try:
                 await self._start()
+                self._desk.regain(loop.time())
                 self._on_health(None)
                 delay.reset()
                 await self._poll()
@@ -128,13 +130,25 @@ class Pn532Reader:
                 self._on_health(str(error))
             finally:
                 self._stream.close()
+            self._desk.lose(loop.time())
             await asyncio.sleep(delay.next_s())
 
-    async def _start(self) -> None:
+    async def identify(self) -> str:
+        """Open, ask what it is, close: the version of its firmware, as "1.6". For commissioning. Raises HalError."""
+        try:
+            version = await self._wake_up()
+        finally:
+            self._stream.close()
+        return ".".join(map(str, version[2:4]))
+
+    async def _wake_up(self) -> bytes:
         self._frames, self._lost = FrameReader(), None
         await self._stream.open(self._on_bytes, self._on_lost)
         self._stream.write(WAKE_UP)
-        version = await self._ask(bytes((GET_FIRMWARE_VERSION,)))
+        return await self._ask(bytes((GET_FIRMWARE_VERSION,)))
+
+    async def _start(self) -> None:
+        version = await self._wake_up()
         log.info("%s: PN532 version %s", self._stream.name, version[1:].hex())
         await self._ask(NORMAL_MODE)
         await self._ask(FEW_RETRIES)

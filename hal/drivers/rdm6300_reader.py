@@ -88,6 +88,7 @@ class Rdm6300Reader:
 
             try:
                 await self._stream.open(take, lost.set_result)
+                self._desk.regain(loop.time())
                 self._on_health(None)
                 delay.reset()
                 self._on_health(str(await lost))
@@ -95,4 +96,5 @@ class Rdm6300Reader:
                 self._on_health(str(error))
             finally:
                 self._stream.close()
+            self._desk.lose(loop.time())
             await asyncio.sleep(delay.next_s())

@@ -7,17 +7,22 @@ board costs next to nothing. The only host module besides the wire's users that 
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from board import wire
 from board.app import TICK_MS, Board
+from board.config import Config
 from board.connector import INPUT_DOOR, INPUT_EMERGENCY, INPUT_TILT, PILOT_OUT_E
+from board.limits import Limits
 from board.lock import STOP, TO_LOCKED
 from board.residual import TRIP_AC, TRIP_DC
 from hal.bus.byte_stream import OnBytes, OnLost
 from hal.errors import DeviceMissing
 from hal.ports import FaultCode
-from hal.sim.world import SimulatedEvse, World
+from hal.sim.evse import SimulatedEvse
+from hal.sim.serial_port import SimulatedSerialPort
+from hal.sim.world import World
 
 BOOT_S = 0.3
 """From reset to the first tick."""
@@ -32,16 +37,16 @@ _log = logging.getLogger(__name__)
 class _ConnectorPins:
     """`board.connector.ConnectorPins` over one simulated EVSE."""
 
-    has_ventilation = False
     has_rcd_test = True
     can_wake = True
     high_mv = 0
     low_mv = 0
 
-    def __init__(self, evse: SimulatedEvse, max_current_a: float) -> None:
+    def __init__(self, evse: SimulatedEvse, limits: Limits) -> None:
         self._evse = evse
         self.has_lock = evse.built.has_lock
-        self.max_da = int(max_current_a * 10)
+        self.limits = limits
+        self._currents = [wire.NO_CURRENT] * 3
         self.pattern = "off"
 
     def sample(self) -> bool:
@@ -77,13 +82,29 @@ class _ConnectorPins:
         return self._evse.is_locked
 
     def temperature(self) -> int:
-        return round(self._evse.temperature_c * 10)
+        temperature_c = self._evse.temperature_c
+        return wire.NO_TEMPERATURE if temperature_c is None else round(temperature_c * 10)
 
     def inputs(self) -> int:
         faults = self._evse.faults
         bits = INPUT_EMERGENCY if FaultCode.EMERGENCY_STOP in faults else 0
         bits |= INPUT_DOOR if FaultCode.DOOR_OPEN in faults else 0
         return bits | (INPUT_TILT if FaultCode.TILT in faults else 0)
+
+    def currents(self) -> list[int]:
+        if self._evse.built.has_current_sensors:
+            for phase, current_a in enumerate(self._evse.drawn_a):
+                self._currents[phase] = round(current_a * 10)
+        return self._currents
+
+    def set_ventilation(self, on: bool) -> None:
+        self._evse.ventilate(on)
+
+    def set_phases(self, three: bool) -> None:
+        self._evse.drive_phases(three)
+
+    def phases_closed(self) -> int:
+        return int(self._evse.has_three_phases)
 
     def outlet(self) -> int:
         return self._evse.outlet
@@ -92,13 +113,29 @@ class _ConnectorPins:
         self.pattern = pattern
 
 
+class MemoryStorage:
+    """`board.config.Storage` that outlives a reset, but not the process."""
+
+    def __init__(self) -> None:
+        self.octets = b""
+
+    def read(self) -> bytes:
+        return self.octets
+
+    def write(self, octets: bytes) -> None:
+        self.octets = octets
+
+
 class SimulatedBoard:
     """A board with its firmware running; `line` is its serial port (a `hal.bus.byte_stream.ByteStream`).
 
-    `outputs` are the auxiliary relays by name and whether each is on. `close` stops it for good."""
+    `outputs` are the auxiliary relays by name, `limits` what a pin map would say (`board/limits.py`), `serial_ports`
+    the UARTs by name and baud rate. `close` stops it for good."""
 
     model = "simulated"
     unique_id = "SIM"
+    pcb = "simulated"
+    problem = ""
     sensors: Sequence[str] = ("supply_v",)
 
     def __init__(
@@ -107,16 +144,26 @@ class SimulatedBoard:
         *,
         outputs: Sequence[str] = ("fan", "light"),
         max_current_a: float = 32.0,
+        limits: Mapping[str, int] = MappingProxyType({}),
+        serial_ports: Mapping[str, int] = MappingProxyType({}),
         skips_idle_ticks: bool = True,
     ) -> None:
         self.world = world
         self.phases = world.built.phases
         self.output_states = dict.fromkeys(outputs, False)
         self.line = SimulatedLine(self)
+        self.flash = MemoryStorage()
+        """Outlives every reset: what was set with CONFIG."""
+        self._register = 0
+        """Outlives every reset but a power cut."""
+        self.serial = {
+            name: SimulatedSerialPort(world.loop, baud, self._wake) for name, baud in serial_ports.items()
+        }
+        """The UARTs for card readers by name; what hangs on them is `SimulatedSerialPort.device`."""
         self.ticks = 0
         """How many ticks have run: what skipping saves."""
         self._loop = world.loop
-        self._max_current_a = max_current_a
+        self._limits = {"max_da": int(max_current_a * 10), **limits}
         self._skips = skips_idle_ticks
         self._timer: asyncio.TimerHandle | None = None
         self._due_tick = 0
@@ -150,8 +197,24 @@ class SimulatedBoard:
     def read(self, name: str) -> float:
         return 12.0
 
+    @property
+    def serial_ports(self) -> Sequence[tuple[str, int]]:
+        return [(name, port.baud_rate) for name, port in self.serial.items()]
+
+    def read_serial(self, index: int) -> bytes | None:
+        return list(self.serial.values())[index].read()
+
+    def write_serial(self, index: int, octets: bytes) -> None:
+        list(self.serial.values())[index].write(octets)
+
     def feed_watchdog(self) -> None:
         """Ticks that are due run on time here, unless `hang` stopped them."""
+
+    def keep_latches(self, word: int) -> None:
+        self._register = word
+
+    def kept_latches(self) -> int:
+        return self._register
 
     def reboot(self, mode: int) -> None:
         self._loop.call_soon(self.reset, "soft")
@@ -159,8 +222,11 @@ class SimulatedBoard:
     # ---- running -----------------------------------------------------------------------------------------
 
     def _boot(self, cause: int) -> None:
-        self._pins = [_ConnectorPins(evse, self._max_current_a) for evse in self.world.evses.values()]
-        self._board = Board(self, self.line.send_to_host, cause)
+        evses = self.world.evses.values()
+        pcb = [Limits(self._limits) for _ in evses]
+        config = Config(self.flash, pcb)
+        self._pins = [_ConnectorPins(evse, limits) for evse, limits in zip(evses, config.limits, strict=True)]
+        self._board = Board(self, self.line.send_to_host, cause, config)
         self._origin = self._loop.time()
         self._last_tick = -1
         self._is_hung = False
@@ -237,6 +303,8 @@ class SimulatedBoard:
         if self._board is None:
             return
         self._power_off()
+        if cause == "power":
+            self._register = 0
         _log.info("simulated board restarts (%s)", cause)
         self._timer = self._loop.call_later(BOOT_S, self._start_again, RESET_CAUSES[cause])
 
@@ -250,6 +318,8 @@ class SimulatedBoard:
             self._timer.cancel()
             self._timer = None
         self.output_states = dict.fromkeys(self.output_states, False)
+        for port in self.serial.values():
+            port.power_off()
         for evse in self.world.evses.values():
             evse.power_off()
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hal.ports import FaultCode
+from hal.sim.evse import SimulatedEvse
 from hal.sim.vehicle import Plug
-from hal.sim.world import SimulatedEvse, World
+from hal.sim.world import World
 
 COUNTS_ON_S = 3.0
 """How long current flows on after the last word at most: the board opens when the host's lease ends."""

@@ -23,6 +23,7 @@ def test_hello_tells_version_reset_cause_and_capabilities() -> None:
         "max_a": 32,
         "min_a": 6,
         "phases": 3,
+        "phase_switch": False,
         "lock": True,
         "rcd": True,
         "rcd_test": True,
@@ -30,6 +31,8 @@ def test_hello_tells_version_reset_cause_and_capabilities() -> None:
         "wake": True,
         "aux": ["fan", "light"],
         "sensors": ["supply_v"],
+        "serial": ["reader", "other"],
+        "serial_baud": [9600, 115200],
     }
 
 

@@ -1,7 +1,9 @@
 """Faults: latched or passing by, and what clears them."""
 
+import pytest
+
 from board import wire
-from board.connector import INPUT_DOOR, INPUT_EMERGENCY
+from board.connector import INPUT_DOOR, INPUT_EMERGENCY, INPUT_TILT
 from board.faults import FaultBook
 from board.residual import TRIP_DC
 from tests.helpers.board_bench import BoardBench
@@ -117,6 +119,22 @@ def test_a_weld_goes_by_service_only_with_the_contactor_open() -> None:
     assert wire.unpack_clear_fault(bench.payloads(wire.CLEAR_FAULT | wire.REPLY)[-1]) == (1, 0)
 
 
+@pytest.mark.parametrize("has_rcd_test", [True, False])
+def test_a_weld_that_came_loose_outlives_unplug_and_self_test(has_rcd_test: bool) -> None:
+    bench = BoardBench()
+    bench.pins.has_rcd_test = has_rcd_test  # type: ignore[misc]
+    bench = BoardBench(bench.pins).charge()
+    bench.pins.is_welded = True
+    bench.pins.car("B")
+    bench.run(500)
+    bench.pins.is_welded = False
+    bench.pins.is_contact_closed = False
+    bench.pins.car("A")
+    assert bench.run(10_000).faults == ["contactor_welded"]
+    bench.send(wire.CLEAR_FAULT, wire.pack_clear_fault(1, wire.F_CONTACTOR_WELDED))
+    assert bench.faults == []
+
+
 def test_an_emergency_stop_in_idle_goes_when_released_and_tested() -> None:
     bench = BoardBench().run(1500)
     bench.pins.input_bits = INPUT_EMERGENCY
@@ -166,3 +184,79 @@ def test_the_sensor_is_tested_once_a_day_in_idle() -> None:
     bench.now_ms += 3_600_000
     bench.run(1000)
     assert [value for _, what, value in bench.pins.log if what == "rcd_test"] == [True, False]
+
+
+def test_a_car_that_stays_for_days_does_not_keep_the_sensor_from_its_test() -> None:
+    """While it charges there is no test; nothing closes again before it has passed."""
+    bench = BoardBench().charge()
+    bench.pins.log.clear()
+    bench.now_ms += 25 * 3_600_000
+    bench.setpoint(lease_ms=120_000)
+    bench.run(5000)
+    assert bench.pins.contactor
+    assert "rcd_test" not in {what for _, what, _ in bench.pins.log}
+    assert bench.status.warnings == wire.WARN_SELF_TEST_DUE
+    bench.pins.car("B")
+    bench.run(1000)
+    bench.pins.car("C")
+    bench.run(100)
+    assert (bench.pins.contactor, bench.pins.rcd_test) == (False, True)
+    assert bench.run(1000).pins.contactor
+
+
+def test_a_dead_sensor_is_found_under_a_car_that_stays_for_days() -> None:
+    bench = BoardBench().charge()
+    bench.pins.sensor_works = False
+    bench.now_ms += 25 * 3_600_000
+    bench.setpoint(lease_ms=120_000)
+    bench.run(1000)
+    bench.pins.car("B")
+    bench.run(2000)
+    bench.pins.car("C")
+    assert bench.run(5000).faults == ["rcd_self_test"]
+    assert not bench.pins.contactor
+
+
+def test_an_emergency_stop_that_is_still_pressed_outlives_the_unplug() -> None:
+    bench = BoardBench().charge()
+    bench.pins.input_bits = INPUT_EMERGENCY
+    bench.run(100)
+    bench.pins.car("A")
+    assert bench.run(20_000).faults == ["emergency_stop"]
+    bench.pins.input_bits = 0
+    assert bench.run(2000).faults == []
+
+
+def test_an_emergency_stop_goes_by_service_while_plugged_in_once_it_is_released() -> None:
+    bench = BoardBench().charge()
+    bench.pins.input_bits = INPUT_EMERGENCY
+    bench.run(100)
+    request = wire.pack_clear_fault(1, wire.F_EMERGENCY_STOP)
+    bench.send(wire.CLEAR_FAULT, request)
+    assert bench.faults == ["emergency_stop"], "still pressed"
+    bench.pins.input_bits = 0
+    bench.run(20)
+    bench.send(wire.CLEAR_FAULT, request)
+    assert bench.faults == []
+    assert bench.run(3000).pins.contactor
+
+
+def test_an_input_that_blinks_for_one_tick_is_nothing() -> None:
+    bench = BoardBench().charge()
+    for bits in (INPUT_EMERGENCY, INPUT_DOOR, INPUT_TILT):
+        bench.pins.input_bits = bits
+        bench.run(10)
+        bench.pins.input_bits = 0
+        bench.run(100)
+    assert (bench.faults, bench.pins.contactor) == ([], True)
+
+
+def test_a_door_that_rattles_starts_its_5_s_anew_each_time() -> None:
+    bench = BoardBench().charge()
+    for _ in range(4):
+        bench.pins.input_bits = INPUT_DOOR
+        bench.run(50)
+        bench.pins.input_bits = 0
+        bench.run(4500)
+        assert bench.faults == ["door_open"]
+    assert bench.run(1000).faults == []

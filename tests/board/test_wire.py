@@ -13,6 +13,10 @@ from hal.ports import FAULT_SEVERITY, FaultCode, Severity
 
 GOLDEN = tomllib.loads((Path(__file__).parents[1] / "data/wire/frames.toml").read_text())["frame"]
 
+SETPOINT_0_LENGTH = 10
+STATUS_0_LENGTH = 30
+"""What minor version 0 of the protocol sends."""
+
 _FRAMES = st.tuples(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=wire.MAX_PAYLOAD))
 
 
@@ -36,6 +40,21 @@ def test_golden_setpoint_fields() -> None:
         60,
     )
     assert setpoint.flags == wire.AVAILABLE | wire.ALLOW_POWER | wire.THREE_PHASE
+    assert setpoint.measured_da == wire.NO_CURRENT, "a host of minor version 0 does not say"
+
+
+def _named(beginning: str) -> bytes:
+    (golden,) = (golden for golden in GOLDEN if golden["what"].startswith(beginning))
+    return _payload(golden)
+
+
+def test_golden_fields_of_minor_version_1() -> None:
+    setpoint = wire.unpack_setpoint(_named("setpoint of minor 1"))
+    assert (setpoint.flags, setpoint.limit_da) == (wire.AVAILABLE | wire.ALLOW_POWER, 160)
+    assert setpoint.measured_da == 158
+    status = wire.unpack_status(_named("status of minor 1"))
+    assert (status.pilot, status.event_seq) == (wire.PILOT_C, 12)
+    assert (status.phases, tuple(status.currents)) == (1, (158, 0, wire.NO_CURRENT))
 
 
 def test_golden_status_fields() -> None:
@@ -57,6 +76,8 @@ def test_golden_status_fields() -> None:
         "link_losses": 1,
         "event_seq": 12,
         "outlet": 1,
+        "phases": 0,
+        "currents": (wire.NO_CURRENT,) * 3,
     }
 
 
@@ -138,16 +159,18 @@ def test_the_longest_frame_is_exactly_the_longest_line() -> None:
 _U8, _U16, _U32 = st.integers(0, 255), st.integers(0, 65535), st.integers(0, 2**32 - 1)
 
 
-@given(_U8, _U8, _U16, _U32, _U16, st.binary(max_size=9))
+@given(_U8, _U8, _U16, _U32, _U16, _U16, st.binary(max_size=9))
 def test_setpoint_round_trip_with_fields_of_a_newer_version(
-    connector: int, flags: int, limit: int, lease: int, fallback: int, more: bytes
+    connector: int, flags: int, limit: int, lease: int, fallback: int, measured: int, more: bytes
 ) -> None:
-    packed = wire.Setpoint(connector, flags, limit, lease, fallback).pack()
+    packed = wire.Setpoint(connector, flags, limit, lease, fallback, measured).pack()
     again = wire.unpack_setpoint(packed + more)
     assert (again.connector, again.flags, again.limit_da) == (connector, flags, limit)
-    assert (again.lease_ms, again.fallback_da) == (lease, fallback)
+    assert (again.lease_ms, again.fallback_da, again.measured_da) == (lease, fallback, measured)
+    older = wire.unpack_setpoint(packed[:SETPOINT_0_LENGTH])
+    assert (older.lease_ms, older.fallback_da, older.measured_da) == (lease, fallback, wire.NO_CURRENT)
     with pytest.raises(ValueError, match="too short"):
-        wire.unpack_setpoint(packed[:-1])
+        wire.unpack_setpoint(packed[: SETPOINT_0_LENGTH - 1])
 
 
 @given(st.data())
@@ -159,10 +182,15 @@ def test_status_round_trip_with_fields_of_a_newer_version(data: st.DataObject) -
     status = wire.Status(0)
     for name, values in ranges.items():
         setattr(status, name, data.draw(values))
+    status.currents = data.draw(st.tuples(_U16, _U16, _U16))
     again = wire.unpack_status(status.pack() + data.draw(st.binary(max_size=5)))
     assert all(getattr(again, name) == getattr(status, name) for name in ranges)
+    older = wire.unpack_status(status.pack()[:STATUS_0_LENGTH])
+    told = set(ranges) - {"phases", "currents"}
+    assert all(getattr(older, name) == getattr(status, name) for name in told)
+    assert (older.phases, tuple(older.currents)) == (0, (wire.NO_CURRENT,) * 3)
     with pytest.raises(ValueError, match="too short"):
-        wire.unpack_status(status.pack()[:-1])
+        wire.unpack_status(status.pack()[: STATUS_0_LENGTH - 1])
 
 
 @pytest.mark.parametrize(
@@ -228,4 +256,4 @@ def test_any_minor_version_is_ours(minor: int) -> None:
 
 
 def test_status_is_packed_without_padding() -> None:
-    assert len(wire.Status(1).pack()) == struct.calcsize("<BIBBBBHhhIHhHHHB") == 30
+    assert len(wire.Status(1).pack()) == struct.calcsize("<BIBBBBHhhIHhHHHBBHHH") == STATUS_0_LENGTH + 7

@@ -1,6 +1,7 @@
 """What every `CardReader` promises, whatever it is made of: one suite over each implementation.
 
-The simulated reader, both serial readers over lines of every kind, and a button.
+The simulated reader, both serial readers over lines of every kind and over a serial port of the board (the real
+firmware under CPython), and a button.
 """
 
 import asyncio
@@ -10,13 +11,16 @@ import pytest
 
 from hal.bus.byte_stream import ByteStream
 from hal.bus.gpio import GpioLine, LinePlan
+from hal.drivers.board_link import BoardLink
+from hal.drivers.board_stream import BoardStream
 from hal.drivers.gpio_ports import GpioButton
 from hal.drivers.pn532_reader import Pn532Reader
 from hal.drivers.rdm6300_reader import Rdm6300Reader
 from hal.ports import CardReader
+from hal.sim.card_readers import PlayedPn532, PlayedRdm6300
+from hal.sim.firmware import SimulatedBoard
 from hal.sim.reader import SimulatedReader
 from hal.sim.world import World
-from tests.helpers.card_readers import FakePn532, FakeRdm6300
 from tests.helpers.gpio_lines import FakeChip
 from tests.helpers.links import NOISY, ONE_BYTE, WHOLE, FaultyStream, LinkQuality, MemoryLine
 
@@ -60,7 +64,7 @@ def button(bench: Bench) -> None:
 def serial(bench: Bench, model: str, quality: LinkQuality) -> None:
     line = MemoryLine()
     stream: ByteStream = FaultyStream(line, quality)
-    device = FakePn532(line) if model == "pn532" else FakeRdm6300(line)
+    device = PlayedPn532(line) if model == "pn532" else PlayedRdm6300(line)
     reader = Pn532Reader(stream, (2, 3)) if model == "pn532" else Rdm6300Reader(stream, (2, 3))
     bench.reader, bench.run, bench.lay, bench.take_away = reader, reader.run, device.lay, device.take_away
     bench.unplug, bench.plug = line.unplug, line.plug
@@ -68,7 +72,34 @@ def serial(bench: Bench, model: str, quality: LinkQuality) -> None:
         bench.uids, bench.token_type = ("0F00A1B2C3", "0F00A1B2C4"), "Local"
 
 
-KINDS = ["sim", "button", *(f"{model}-{name}" for model in ("pn532", "rdm6300") for name in LINES)]
+def on_the_board(bench: Bench, model: str, quality: LinkQuality) -> None:
+    """The reader hangs on the board; what is pulled out is the board's cable."""
+    baud_rate = 115_200 if model == "pn532" else 9600
+    board = SimulatedBoard(World(), serial_ports={"other": 9600, "reader": baud_rate})
+    link = BoardLink(FaultyStream(board.line, quality), "test")
+    stream = BoardStream(link, "reader", baud_rate)
+    port = board.serial["reader"]
+    device = PlayedPn532(port) if model == "pn532" else PlayedRdm6300(port)
+    reader = Pn532Reader(stream, (2, 3)) if model == "pn532" else Rdm6300Reader(stream, (2, 3))
+
+    async def run() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(link.run())
+                group.create_task(reader.run())
+        finally:
+            board.close()
+            board.world.close()
+
+    bench.reader, bench.run, bench.lay, bench.take_away = reader, run, device.lay, device.take_away
+    bench.unplug, bench.plug = board.line.unplug, board.line.replug
+    if model != "pn532":
+        bench.uids, bench.token_type = ("0F00A1B2C3", "0F00A1B2C4"), "Local"
+
+
+MODELS = ("pn532", "rdm6300")
+KINDS = ["sim", "button", *(f"{model}-{name}" for model in MODELS for name in LINES)]
+KINDS += [f"{model}-{name}-board" for model in MODELS for name in ("whole", "noisy")]
 
 
 @pytest.fixture(params=KINDS)
@@ -79,8 +110,8 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     elif request.param == "button":
         button(bench)
     else:
-        model, _, quality = request.param.partition("-")
-        serial(bench, model, LINES[quality])
+        model, quality, *place = request.param.split("-")
+        (on_the_board if place else serial)(bench, model, LINES[quality])
     task = asyncio.ensure_future(bench.run()) if bench.run is not None else None
     await asyncio.sleep(2)
     yield bench
@@ -146,3 +177,24 @@ async def test_a_reader_that_was_pulled_out_works_again_when_it_is_back(bench: B
     await asyncio.sleep(10)
     await present(bench, bench.uids[0])
     assert [tap[0] for tap in taps] == [bench.uids[0]]
+
+
+async def test_a_card_that_lay_there_when_the_reader_was_lost_is_no_new_one_when_it_is_back(
+    bench: Bench,
+) -> None:
+    """A card left in its slot must not end the charging because a cable was loose."""
+    if bench.unplug is None or bench.plug is None:
+        pytest.skip("this reader cannot be pulled out")
+    taps = listening(bench)
+    bench.lay(bench.uids[0])
+    await asyncio.sleep(2)
+    for pause_s in (0.5, 30):
+        bench.unplug()
+        await asyncio.sleep(pause_s)
+        bench.plug()
+        await asyncio.sleep(10)
+    assert len(taps) == 1
+    bench.take_away()
+    await asyncio.sleep(4)
+    await present(bench, bench.uids[0])
+    assert len(taps) == 2

@@ -112,6 +112,12 @@ def test_what_cannot_be_is_said(config: HalConfig, complaint: str) -> None:
     assert complaint in problem
 
 
+def test_only_circuits_with_a_pin_map_can_be_configured() -> None:
+    assert problems(on_board(pcb="duo")) == []
+    (problem,) = problems(on_board(pcb="breadboard"))
+    assert problem == "the board's pcb 'breadboard' is none of duo, reference"
+
+
 async def test_all_problems_come_in_one_error() -> None:
     with pytest.raises(OutOfRange) as error:
         open_hardware(on_board(meter(evse=9), port=""), asyncio.get_running_loop())

@@ -25,8 +25,8 @@ from hal.factory import (
     problems,
 )
 from hal.ports import ContactorState, FaultCode, Setpoint
+from hal.sim.card_readers import rdm6300_frame
 from hal.sim.modbus_meters import ModbusMeterLine
-from tests.helpers.card_readers import rdm6300_frame
 from tests.helpers.gpio_lines import FakeChip
 
 PORT = "/dev/ttyUSB7"
@@ -93,6 +93,12 @@ def test_a_sound_configuration_has_no_problems() -> None:
             f"port {PORT} is wanted by meter 1 (em580)",
         ),
         (on_board(readers=[reader(evses=(3,))]), "reader 1 (rdm6300): there is no EVSE 3"),
+        (
+            on_board(readers=[reader(port="board:reader"), reader(model="pn532", port="board:reader")]),
+            "port board:reader is wanted by reader 1 (rdm6300) and by reader 2 (pn532)",
+        ),
+        (on_board(readers=[reader(port="board:")]), "reader 1 (rdm6300): board: is followed by the name"),
+        (HalConfig(readers=[reader(port="board:Reader 1")]), "board: is followed by the name"),
         (
             on_board(gpio=[line("a", "sensor", line="4"), line("b", "tilt", line="4")]),
             "GPIO line 4 is wanted by GPIO a",
@@ -177,6 +183,159 @@ async def test_a_card_on_a_real_port_reaches_the_evses_that_the_reader_serves() 
         assert station.hardware.evses[2].evse.state.faults == set()
     os.close(inside)
     os.close(device)
+
+
+# ---- readers on the board
+
+
+def on_the_simulated_board(**changes: Any) -> HalConfig:
+    return HalConfig(sim=SimConfig(evses=2), readers=[reader(port="board:reader", **changes)])
+
+
+def listening(station: OpenedHardware) -> list[tuple[object, ...]]:
+    """Taps as (place of the reader, token, type); and from now on the board is supplied with setpoints."""
+    taps: list[tuple[object, ...]] = []
+    for place, one in enumerate(station.hardware.readers):
+        one.subscribe(lambda uid, kind, place=place: taps.append((place, uid, kind)))  # type: ignore[misc]
+    for ports in station.hardware.evses.values():
+        ports.evse.apply(Setpoint())
+    return taps
+
+
+@pytest.mark.parametrize(
+    ("model", "uid", "kind"), [("rdm6300", "0F00A1B2C3", "Local"), ("pn532", "04A1B2C3D4E5F6", "ISO14443")]
+)
+async def test_a_simulated_tap_goes_through_the_reader_on_the_board(model: str, uid: str, kind: str) -> None:
+    async with opened(on_the_simulated_board(model=model)) as station:
+        taps = listening(station)
+        assert station.simulation is not None
+        for _ in range(2):
+            station.simulation.tap(uid, kind)
+            await asyncio.sleep(5)
+        assert taps == [(1, uid, kind)] * 2, "and not past it as well"
+
+
+async def test_a_simulated_tap_that_the_reader_on_the_board_cannot_read_is_presented_directly() -> None:
+    async with opened(on_the_simulated_board(evses=(2,))) as station:
+        taps = listening(station)
+        assert station.simulation is not None
+        station.simulation.tap("TAG1", "Local")
+        station.simulation.tap("0F00A1B2C3", "ISO14443")
+        station.simulation.tap("0F00A1B2C3", "Local", evses=[1])
+        assert [tap[0] for tap in taps] == [0, 0, 0]
+        station.simulation.tap("0F00A1B2C3", "Local", evses=[2])
+        await asyncio.sleep(5)
+        assert taps[3:] == [(1, "0F00A1B2C3", "Local")]
+
+
+@pytest.mark.parametrize("model", ["rdm6300", "pn532"])
+async def test_a_reader_on_the_board_survives_everything_that_happens_to_the_board(model: str) -> None:
+    uid, kind = ("04A1B2C3D4E5F6", "ISO14443") if model == "pn532" else ("0F00A1B2C3", "Local")
+    async with opened(on_the_simulated_board(model=model, evses=(2,))) as station:
+        world, board = station.simulation, station.simulated_board
+        assert world is not None
+        assert board is not None
+        taps = listening(station)
+        faults = {evse_id: ports.evse for evse_id, ports in station.hardware.evses.items()}
+
+        async def is_well_again() -> None:
+            await asyncio.sleep(20)
+            assert {evse_id: evse.state.faults for evse_id, evse in faults.items()} == {1: set(), 2: set()}
+            taps.clear()
+            world.tap(uid, kind)
+            await asyncio.sleep(5)
+            assert [tap[1] for tap in taps] == [uid]
+
+        await is_well_again()
+        board.line.unplug()
+        await asyncio.sleep(1)
+        assert FaultCode.READER_FAILURE in faults[2].state.faults
+        assert FaultCode.READER_FAILURE not in faults[1].state.faults
+        board.line.replug()
+        await is_well_again()
+        for cause in ("power", "soft", "wdt"):
+            board.reset(cause)
+            await asyncio.sleep(2)
+            await is_well_again()
+        board.hang()
+        await is_well_again()
+
+
+@pytest.mark.parametrize("loss", ["pulled out", "cut", "reset"])
+async def test_a_card_that_was_read_while_the_link_was_down_is_not_presented_later(loss: str) -> None:
+    async with opened(on_the_simulated_board()) as station:
+        world, board = station.simulation, station.simulated_board
+        assert world is not None
+        assert board is not None
+        taps = listening(station)
+        match loss:
+            case "pulled out":
+                board.line.unplug()
+            case "cut":
+                world.set_fault(1, "board_comm")
+            case _:
+                board.reset()
+        for card in ("0F00A1B2C3", "0F00A1B2C4"):
+            board.serial["reader"].send(rdm6300_frame(card))
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0 if loss == "reset" else 10)
+        board.line.replug()
+        world.clear_fault(1, "board_comm")
+        await asyncio.sleep(20)
+        assert taps == []
+        board.serial["reader"].send(rdm6300_frame("0F00A1B2C3"))
+        await asyncio.sleep(1)
+        assert len(taps) == 1
+
+
+async def test_a_mad_reader_costs_neither_setpoints_nor_status_nor_the_link() -> None:
+    async with opened(on_the_simulated_board(model="pn532")) as station:
+        world, board = station.simulation, station.simulated_board
+        assert world is not None
+        assert board is not None
+        evse = station.hardware.evses[1].evse
+        port = board.serial["reader"]
+
+        async def rave() -> None:
+            while True:
+                port.send(bytes(range(256)) * 2)  # nearly all that 115200 baud can carry
+                await asyncio.sleep(0.05)
+
+        raving = asyncio.create_task(rave())
+        evse.apply(Setpoint(allow_power=True, limit_a=16.0))
+        world.plug(1)
+        await asyncio.sleep(30)
+        assert evse.state.contactor is ContactorState.CLOSED
+        assert evse.state.link_ok
+        evse.apply(Setpoint())
+        await asyncio.sleep(6.2)  # six seconds are the EV's
+        assert evse.state.contactor is ContactorState.OPEN
+        assert evse.state.faults == {FaultCode.READER_FAILURE}
+        raving.cancel()
+        await asyncio.sleep(20)
+        taps = listening(station)
+        world.tap("04A1B2C3D4E5F6", "ISO14443")
+        await asyncio.sleep(5)
+        assert len(taps) == 1
+        assert evse.state.faults == set()
+
+
+async def test_a_port_that_the_board_has_not_is_a_fault_and_the_log_names_those_it_has(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with opened(on_the_simulated_board()) as station:
+        board = station.simulated_board
+        assert board is not None
+        listening(station)
+        board.serial = {"door": board.serial["reader"], "gate": board.serial["reader"]}
+        board.reset()
+        await asyncio.sleep(20)
+        assert station.hardware.evses[1].evse.state.faults == {FaultCode.READER_FAILURE}
+        said = [record.getMessage() for record in caplog.records if record.name == "hal.reader"]
+        assert sum("no serial port 'reader'; it has: door, gate" in line for line in said) == 1, said
+
+
+# ---- readers on the host
 
 
 async def test_a_reader_that_is_not_there_is_a_fault_of_its_evses_and_stops_nothing() -> None:

@@ -45,6 +45,16 @@ FRIENDLY = (
     "MeterValues",
     "DataTransfer",
     "SecurityEventNotification",
+    "TransactionEvent",
+    "NotifyEvent",
+    "NotifyReport",
+    "NotifyMonitoringReport",
+    "NotifyCustomerInformation",
+    "ReservationStatusUpdate",
+    "NotifyChargingLimit",
+    "ClearedChargingLimit",
+    "ReportChargingProfiles",
+    "NotifyDisplayMessages",
 )
 
 
@@ -67,14 +77,15 @@ class Bench:
         url: str = "",
         csms_keys: str = "",
         on_reset: str = "exit",
+        version: str = "ocpp1.6",
     ) -> None:
-        """`url` replaces the CSMS's own; `csms_keys` is TOML for the table [csms]."""
+        """`url` replaces the CSMS's own; `csms_keys` is TOML for the table [csms]; `version`: the only one offered."""
         self._state_dir = state_dir
         self._extra = extra
         self._given = csms
         self._on_reset = on_reset
         self._url = url
-        self._csms_keys = csms_keys
+        self._csms_keys = csms_keys if version == "ocpp1.6" else f'subprotocols = ["{version}"]\n{csms_keys}'
         self._stack = AsyncExitStack()
         self._ended: asyncio.Task[ExitCode]
         self.csms: Csms

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 from board import wire
 from board.app import TICK_MS, Board
+from board.config import Config
+from hal.sim.firmware import MemoryStorage
 from tests.helpers.fake_pins import FakePins
 
 
@@ -16,10 +18,22 @@ class BoardBench:
 
     model = "bench"
     unique_id = "0"
+    pcb = "bench"
+    problem = ""
     phases = 3
     sensors: Sequence[str] = ("supply_v",)
+    serial_ports: Sequence[tuple[str, int]] = (("reader", 9600), ("other", 115_200))
 
-    def __init__(self, pins: FakePins | None = None, *, is_linked: bool = True, skips: bool = False) -> None:
+    def __init__(
+        self,
+        pins: FakePins | None = None,
+        *,
+        is_linked: bool = True,
+        skips: bool = False,
+        flash: MemoryStorage | None = None,
+        kept: int = 0,
+    ) -> None:
+        """`kept`: what stands in the register that outlives a reset of the chip."""
         self.pins = pins or FakePins()
         self.connectors: Sequence[FakePins] = [self.pins]
         self.outputs: Sequence[str] = ("fan", "light")
@@ -28,6 +42,12 @@ class BoardBench:
         self.ticks = 0
         self.fed = 0
         self.rebooted: int | None = None
+        self.kept = kept
+        self.serial_waiting: list[list[bytes | None]] = [[], []]
+        """What each serial port has received: what `read_serial` gives, one piece each time."""
+        self.serial_reads = 0
+        self.serial_written: list[tuple[int, int, bytes]] = []
+        """(time in ms, port, bytes) that the firmware wrote."""
         self.sent: list[tuple[int, int, int, bytes]] = []
         """(time in ms, type, seq, payload) of every frame of the board."""
         self.on_tick: Callable[[], None] = lambda: None
@@ -35,7 +55,9 @@ class BoardBench:
         self._due_ms = 0
         self._seq = 0
         self._reader = wire.Reader()
-        self.board = Board(self, self._on_line, wire.RESET_POWER)
+        self.flash = flash or MemoryStorage()
+        config = Config(self.flash, [self.pins.limits])
+        self.board = Board(self, self._on_line, wire.RESET_POWER, config)
         if is_linked:
             self.hello()
 
@@ -52,8 +74,21 @@ class BoardBench:
     def read(self, name: str) -> float:
         return 12.0
 
+    def read_serial(self, index: int) -> bytes | None:
+        self.serial_reads += 1
+        return self.serial_waiting[index].pop(0) if self.serial_waiting[index] else b""
+
+    def write_serial(self, index: int, octets: bytes) -> None:
+        self.serial_written.append((self.now_ms, index, octets))
+
     def feed_watchdog(self) -> None:
         self.fed += 1
+
+    def keep_latches(self, word: int) -> None:
+        self.kept = word
+
+    def kept_latches(self) -> int:
+        return self.kept
 
     def reboot(self, mode: int) -> None:
         self.rebooted = mode
@@ -83,9 +118,13 @@ class BoardBench:
         lease_ms: int = 60000,
         fallback_a: float = 0,
         lock: int = 0,
+        phases: int = 3,
+        measured_a: float | None = None,
     ) -> None:
         flags = lock | (wire.AVAILABLE if available else 0) | (wire.ALLOW_POWER if allow else 0)
-        setpoint = wire.Setpoint(1, flags, int(limit_a * 10), lease_ms, int(fallback_a * 10))
+        flags |= wire.THREE_PHASE if phases == 3 else 0
+        measured_da = wire.NO_CURRENT if measured_a is None else int(measured_a * 10)
+        setpoint = wire.Setpoint(1, flags, int(limit_a * 10), lease_ms, int(fallback_a * 10), measured_da)
         self.send(wire.SETPOINT, setpoint.pack())
 
     def action(self, action: str, /, **args: object) -> dict[str, object] | None:

@@ -18,7 +18,8 @@ SELF_TEST_MS = 2000
 class BoardClient:
     """A host of the board: HELLO, a leased setpoint each 0.5 s, acknowledged events."""
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: ByteStream, connector: int = 1) -> None:
+        self.connector = connector
         self.status: wire.Status | None = None
         self.events: list[wire.Event] = []
         self.hello: dict[str, Any] = {}
@@ -29,6 +30,15 @@ class BoardClient:
         self._replies: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
         self._seq = 0
         self._changed = asyncio.Event()
+        self._neighbours: list[BoardClient] = []
+        self._front: BoardClient | None = None
+
+    def beside(self, connector: int) -> "BoardClient":
+        """The same host at another connector, on the same line."""
+        other = BoardClient(self._stream, connector)
+        other.hello, other._replies, other._front = self.hello, self._replies, self
+        self._neighbours.append(other)
+        return other
 
     async def open(self) -> None:
         await self._stream.open(self._on_bytes, self._on_lost)
@@ -49,16 +59,23 @@ class BoardClient:
         self.console += console
         for message_type, seq, payload in frames:
             if message_type == wire.STATUS:
-                self.status = wire.unpack_status(payload)
+                status = wire.unpack_status(payload)
+                for each in (self, *self._neighbours):
+                    if status.connector == each.connector:
+                        each.status = status
             elif message_type == wire.EVENT:
                 event = wire.unpack_event(payload)
-                self.events.append(event)
+                for each in (self, *self._neighbours):
+                    each.events.append(event)
                 self.send(wire.EVENT_ACK, wire.pack_event_ack(event.event_seq))
             elif seq in self._replies and not self._replies[seq].done():
                 self._replies[seq].set_result((message_type, payload))
-        self._changed.set()
+        for each in (self, *self._neighbours):
+            each._changed.set()
 
     def send(self, message_type: int, payload: bytes = b"") -> int:
+        if self._front is not None:
+            return self._front.send(message_type, payload)
         self._seq = self._seq % 255 + 1
         self._stream.write(wire.encode(message_type, self._seq, payload))
         return self._seq
@@ -84,13 +101,17 @@ class BoardClient:
         return reply
 
     async def act(self, action: str, /, **args: Any) -> dict[str, Any]:
-        request = wire.pack_json({"a": action, "c": 1, "args": args})
+        request = wire.pack_json({"a": action, "c": self.connector, "args": args})
         return wire.unpack_json(await self.ask(wire.ACTION, request))
 
-    def permit(self, limit_a: float = 16.0, *, lease_ms: int = 3000, allow: bool = True) -> None:
+    def permit(
+        self, limit_a: float = 16.0, *, lease_ms: int = 3000, allow: bool = True, fallback_a: float = 0.0
+    ) -> None:
         """Want this from now on; `keep` renews it."""
         flags = wire.AVAILABLE | (wire.ALLOW_POWER if allow else 0)
-        self.setpoint = wire.Setpoint(1, flags, int(limit_a * 10), lease_ms)
+        self.setpoint = wire.Setpoint(
+            self.connector, flags, int(limit_a * 10), lease_ms, int(fallback_a * 10)
+        )
         self.send(wire.SETPOINT, self.setpoint.pack())
 
     async def keep(self) -> None:
@@ -98,6 +119,10 @@ class BoardClient:
             if self.setpoint is not None:
                 self.send(wire.SETPOINT, self.setpoint.pack())
             await asyncio.sleep(0.5)
+
+    async def board_ms(self) -> int:
+        """The board's clock (ms since its start), as late as the answer to a PING needs to come."""
+        return wire.unpack_ping_reply(await self.ask(wire.PING, wire.pack_ping(self._seq)))[1]
 
     async def until(self, condition: Callable[[wire.Status], bool], timeout_s: float = 10.0) -> wire.Status:
         """Wait for a STATUS that fits. Fails with the last one."""
@@ -115,8 +140,8 @@ class BoardClient:
     async def until_tested(self) -> None:
         """Wait until the self-test of the start is over: just told by event, or long ago."""
         await self.until(
-            lambda _: (
-                self.hello["uptime"] > SELF_TEST_MS
+            lambda status: (
+                status.uptime_ms > SELF_TEST_MS  # another host may have been told
                 or any(event.kind == wire.EVENT_RCD_TEST for event in self.events)
             )
         )

@@ -1,7 +1,7 @@
 """An I/O board on a serial line of the simulated charger: our firmware on simulated electricity, on a pseudo terminal.
 
-A process of its own: `charger_board LINK VERSION_FILE [plugged]`. LINK becomes the name of the port; the firmware says
-the version that VERSION_FILE holds, as a board does that was flashed with it."""
+A process of its own: `charger_board LINK FOLDER [plugged]`. LINK becomes the name of the port; the firmware says
+the version and the pin map in the files `version` and `pcb` of FOLDER, as a board does that was flashed with them."""
 
 import asyncio
 import os
@@ -40,6 +40,7 @@ def void(_ignored: object) -> None:
 
 
 if __name__ == "__main__":
-    app.FIRMWARE_VERSION = Path(sys.argv[2]).read_text().strip()
+    app.FIRMWARE_VERSION = Path(sys.argv[2], "version").read_text().strip()
+    SimulatedBoard.pcb = Path(sys.argv[2], "pcb").read_text().strip()
     port, _kept = open_port(Path(sys.argv[1]))
     asyncio.run(main(port, sys.argv[3:] == ["plugged"]))

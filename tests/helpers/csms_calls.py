@@ -22,8 +22,14 @@ class Call:
         self.send(json.dumps([3, self.message_id, payload]))
 
     def accept(self, **fields: Any) -> None:
-        """The usual friendly answer of OCPP 1.6, with `fields` put over it."""
-        self.reply(friendly_answer(self.action, self.time, self.transaction_ids) | fields)
+        """The usual friendly answer, with `fields` put over it."""
+        is_version2 = self.action == "Authorize" and "idToken" in self.payload
+        answer = (
+            {"idTokenInfo": {"status": "Accepted"}}
+            if is_version2
+            else friendly_answer(self.action, self.time, self.transaction_ids)
+        )
+        self.reply(answer | fields)
 
     def error(self, code: str, description: str = "") -> None:
         self.send(json.dumps([4, self.message_id, code, description, {}]))
@@ -50,7 +56,7 @@ class Handshake:
 
 
 def friendly_answer(action: str, time: float, transaction_ids: Iterator[int]) -> dict[str, Any]:
-    """What a CSMS of OCPP 1.6 says when all is well, at `time` seconds of loop time."""
+    """What a CSMS says when all is well, at `time` seconds of loop time; where versions differ, that of OCPP 1.6."""
     now = (datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(seconds=time)).isoformat()
     accepted = {"status": "Accepted"}
     match action:

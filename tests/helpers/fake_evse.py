@@ -108,7 +108,11 @@ class FakeEvse:
         if holds and self.is_lock_broken and FaultCode.LOCK_FAIL not in self.state.faults:
             self._become(faults=self.state.faults | {FaultCode.LOCK_FAIL})
         contactor = ContactorState.CLOSED if is_closed else ContactorState.OPEN
-        self._become(pilot=pilot, contactor=contactor, locked=locked, duty_percent=53.3 if may else 100.0)
+        phases = wanted.phases if self.capabilities.can_switch_phases else None
+        duty_percent = 53.3 if may else 100.0
+        self._become(
+            pilot=pilot, contactor=contactor, locked=locked, duty_percent=duty_percent, phases=phases
+        )
 
     def _become(self, **changes: object) -> None:
         after = replace(self.state, **changes)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from hal.errors import DeviceMissing, HalError
-from hal.ports import ContactorState, EvsePorts, Hardware, MeterReading, Quality
+from hal.ports import ContactorState, DisplayPage, EvsePorts, Hardware, MeterReading, Quality
 from tests.helpers.fake_evse import FakeEvse, FakeLock
 
 
@@ -21,6 +21,8 @@ class FakeMeter:
         self.quality: Quality = "ok"
         self.is_hanging = False
         self.reads = 0
+        self.phases = 0
+        """That the EV uses; 0: all that it is given."""
         self._evse = evse
         self._since = 0.0
 
@@ -32,12 +34,14 @@ class FakeMeter:
             raise self.failure
         self.settle()
         power_w = self.power_w
+        phases = self.phases or (3 if self._evse is None else self._evse.state.phases or 3)
+        drawn_a = power_w / 230 / phases
         return MeterReading(
             at_time=asyncio.get_running_loop().time(),
             energy_import_wh=self.energy_wh,
             power_w=power_w,
             voltage_v=(230.0, 231.0, 229.0),
-            current_a=(power_w / 690, power_w / 690, power_w / 690),
+            current_a=(drawn_a, drawn_a if phases > 1 else 0.0, drawn_a if phases > 2 else 0.0),
             quality=self.quality,
         )
 
@@ -63,6 +67,24 @@ class FakeIndicator:
         self.shown.append((pattern, duration_s))
 
 
+class FakeDisplay:
+    """Keeps every page; `failure` is raised as long as it stands."""
+
+    def __init__(self) -> None:
+        self.pages: list[DisplayPage | None] = []
+        self.failure: HalError | None = None
+
+    async def show(self, page: DisplayPage | None) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.pages.append(page)
+
+    @property
+    def content(self) -> str | None:
+        """What stands on it."""
+        return self.pages[-1].content if self.pages and self.pages[-1] is not None else None
+
+
 class FakeReader:
     def __init__(self, evse_ids: Sequence[int] = ()) -> None:
         self.evse_ids = evse_ids
@@ -78,7 +100,11 @@ class FakeReader:
 
 
 def fake_hardware(
-    evses: int = 1, has_lock: bool = True, has_main_meter: bool = False, connectors: int = 1
+    evses: int = 1,
+    has_lock: bool = True,
+    has_main_meter: bool = False,
+    connectors: int = 1,
+    has_display: bool = False,
 ) -> Hardware:
     """Every part is one of this file; a test reaches it through the ports."""
     ports = {}
@@ -87,7 +113,8 @@ def fake_hardware(
         meter = FakeMeter(evse)
         evse.on_change = meter.settle
         lock = FakeLock(evse) if has_lock else None
-        ports[evse_id] = EvsePorts(evse, connectors, meter, lock, FakeIndicator())
+        display = FakeDisplay() if has_display else None
+        ports[evse_id] = EvsePorts(evse, connectors, meter, lock, FakeIndicator(), display=display)
     main_meter = FakeMeter(start_wh=50_000.0) if has_main_meter else None
     return Hardware(evses=ports, main_meter=main_meter, readers=(FakeReader(),))
 

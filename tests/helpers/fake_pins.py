@@ -7,9 +7,10 @@ Contactor, lock and residual current sensor follow their outputs after a while, 
 from collections.abc import Callable
 
 from board.connector import PILOT_OUT_E
+from board.limits import Limits
 from board.lock import STOP, TO_LOCKED
-from board.residual import TRIP_DC
-from board.wire import DUTY_OFF
+from board.residual import TRIP_AC, TRIP_DC
+from board.wire import DUTY_OFF, NO_CURRENT
 
 LEVELS_MV = {"A": 12000, "B": 8980, "C": 5990, "D": 2930, "E": 0, "F": -12000}
 GAP_MV = 7500
@@ -20,10 +21,8 @@ class FakePins:
     """`board.connector.ConnectorPins` with a contactor that takes 30 ms, a bolt 300 ms, a sensor 200 ms."""
 
     has_lock = True
-    has_ventilation = False
     has_rcd_test = True
     can_wake = True
-    max_da = 320
 
     def __init__(self) -> None:
         self.level_mv = LEVELS_MV["A"]
@@ -33,10 +32,20 @@ class FakePins:
         self.never_closes = False
         self.bolt_jams = False
         self.sensor_works = True
+        self.sensor_ms = 200
         self.leak = 0
         self.ohm = 220
         self.input_bits = 0
         self.temperature_dc = 250
+        self.limits = Limits()
+        self.measured_da = [NO_CURRENT] * 3
+        self.ventilation = False
+        self.three_phases = False
+        self.moves_ac = False
+        """The sensor's test moves its AC output, too."""
+        self.has_phase_feedback = True
+        self.phase_relay_sticks = False
+        self._relay_at_three = False
         self.duty = DUTY_OFF
         self.contactor = False
         self.is_contact_closed = False
@@ -101,13 +110,14 @@ class FakePins:
         return self.is_contact_closed
 
     def rcd_trips(self) -> int:
-        return self.leak | (TRIP_DC if self._sensor_tested and self.sensor_works else 0)
+        tested = TRIP_DC | TRIP_AC if self.moves_ac else TRIP_DC
+        return self.leak | (tested if self._sensor_tested and self.sensor_works else 0)
 
     def set_rcd_test(self, on: bool) -> None:
         if on != self.rcd_test:
             self._note("rcd_test", on)
             self.rcd_test = on
-            self._later(200, lambda: setattr(self, "_sensor_tested", self.rcd_test))
+            self._later(self.sensor_ms, lambda: setattr(self, "_sensor_tested", on))
 
     def residual(self) -> int:
         return 80 if self.leak else 0
@@ -133,6 +143,25 @@ class FakePins:
 
     def inputs(self) -> int:
         return self.input_bits
+
+    def currents(self) -> list[int]:
+        return self.measured_da
+
+    def set_ventilation(self, on: bool) -> None:
+        self._note("ventilation", on)
+        self.ventilation = on
+
+    def set_phases(self, three: bool) -> None:
+        self._note("phases", three)
+        self.three_phases = three
+        self._later(30, self._move_phase_relay)
+
+    def _move_phase_relay(self) -> None:
+        if not self.phase_relay_sticks:
+            self._relay_at_three = self.three_phases
+
+    def phases_closed(self) -> int:
+        return int(self._relay_at_three) if self.has_phase_feedback else -1
 
     def outlet(self) -> int:
         return 1

@@ -3,19 +3,33 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from agent.charging.device_model import DataType, DeviceModel, Nameplate
+from agent.charging.device_variables import GAUGES, build
 from agent.charging.facts import DurableFact, Fact
 from agent.charging.ids import IdToken, IdTokenInfo, TransactionId
 from agent.charging.ports import OutboxRow
 from agent.charging.requests import Answer, Request, Result, Verdict
 from agent.charging.settings import Settings, initial
 from agent.charging.snapshot import EvseSnapshot, StationSnapshot
+from agent.charging.tariff import Text
 from agent.ocpp.frontend import Registration, StationIdentity
 from tests.helpers import snapshots
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 IDENTITY = StationIdentity("Example", "Wallbox 22", "0001", "1.2.3")
+
+
+PLATE = Nameplate("Example", "Wallbox 22", "0001", "1.2.3", "CP001")
+
+
+def device_model(settings: Settings, picture: StationSnapshot) -> DeviceModel:
+    """With a gauge of everything that somebody could provide."""
+    values = {gauge.path: "true" if gauge.data_type is DataType.BOOLEAN else "1" for gauge in GAUGES.values()}
+    values["MonitoringCtrlr.ActiveMonitoringBase"] = "All"
+    return build(settings, picture, PLATE, {path: partial(str, value) for path, value in values.items()})
 
 
 class MemorySettings:
@@ -48,6 +62,10 @@ class FixedView:
     def snapshot(self) -> StationSnapshot:
         return self.picture
 
+    @property
+    def device_model(self) -> DeviceModel:
+        return device_model(self.settings, self.picture)
+
     def now(self) -> datetime:
         return NOW
 
@@ -65,9 +83,14 @@ class FakeStation:
         self.executed: list[Request] = []
         self.online: list[bool] = []
         self.clock_changes = 0
-        self.judged: list[tuple[IdToken, IdTokenInfo, TransactionId | None, bool]] = []
+        self.judged: list[tuple[IdToken | None, IdTokenInfo, TransactionId | None, bool]] = []
         self.bound: dict[str, TransactionId] = {}
+        self.priced: list[tuple[TransactionId, float | None, tuple[Text, ...], bool]] = []
         self._listeners: list[Callable[[Fact], None]] = []
+
+    @property
+    def device_model(self) -> DeviceModel:
+        return device_model(self.settings, self.picture)
 
     def snapshot(self) -> StationSnapshot:
         return self.picture
@@ -101,12 +124,26 @@ class FakeStation:
         self.clock_changes += 1
 
     async def token_answered(
-        self, id_token: IdToken, answer: IdTokenInfo, transaction_id: TransactionId | None, from_start: bool
+        self,
+        id_token: IdToken | None,
+        answer: IdTokenInfo,
+        transaction_id: TransactionId | None,
+        from_start: bool,
     ) -> None:
         self.judged.append((id_token, answer, transaction_id, from_start))
 
     def transaction_bound(self, transaction_id: TransactionId, reference: str) -> None:
         self.bound[reference] = transaction_id
+
+    def transaction_priced(
+        self,
+        transaction_id: TransactionId,
+        total_cost: float | None,
+        texts: tuple[Text, ...],
+        *,
+        is_final: bool,
+    ) -> None:
+        self.priced.append((transaction_id, total_cost, texts, is_final))
 
     def find_transaction(self, reference: str) -> TransactionId | None:
         return self.bound.get(reference)
@@ -117,18 +154,23 @@ class MemoryOutbox:
 
     def __init__(self, *facts: DurableFact) -> None:
         self.rows = [OutboxRow(number, fact, 0) for number, fact in enumerate(facts, start=1)]
+        self._last = len(self.rows)
         self.references: dict[TransactionId, str] = {}
         self.discarded: list[tuple[DurableFact, str]] = []
         self.fail_next: list[Exception] = []
 
     def add(self, fact: DurableFact) -> None:
-        self.rows.append(OutboxRow(1 + max((row.row_id for row in self.rows), default=0), fact, 0))
+        self._last += 1
+        self.rows.append(OutboxRow(self._last, fact, 0))
 
     def facts(self) -> Sequence[DurableFact]:
         return [row.fact for row in self.rows]
 
     async def first(self) -> OutboxRow | None:
         return self.rows[0] if self.rows else None
+
+    async def last_row_id(self) -> int:
+        return self._last
 
     async def confirm(self, row_id: int, reference: str | None = None) -> None:
         if self.fail_next:

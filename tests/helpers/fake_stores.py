@@ -7,17 +7,20 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+from agent.charging.display import DisplayMessage
 from agent.charging.facts import (
     DurableFact,
     Sample,
     TransactionMetered,
     TransactionStarted,
     TransactionStopped,
+    TransactionUpdated,
     VendorActionRun,
 )
-from agent.charging.ids import AuthorizationStatus, EvseId, IdToken, IdTokenInfo, Reservation
+from agent.charging.ids import TYPE_MARK, AuthorizationStatus, EvseId, IdToken, IdTokenInfo, Reservation
 from agent.charging.local_list import ListChange, Standing
-from agent.charging.ports import OpenTransaction
+from agent.charging.monitors import Installed
+from agent.charging.ports import OpenTransaction, StoredMonitoring
 from agent.charging.profiles import InstalledProfile
 from agent.errors import StoreError, StoreFull
 
@@ -53,6 +56,10 @@ class FakeJournal:
     async def depth(self) -> int:
         return len(self.facts)
 
+    async def has_queued(self, transaction_id: str | None) -> bool:
+        mine = [getattr(fact, "transaction_id", None) for fact in self.facts]
+        return any(each is not None and transaction_id in (None, each) for each in mine)
+
     async def open_transactions(self) -> Sequence[OpenTransaction]:
         ended = {fact.transaction_id for fact in self.facts if isinstance(fact, TransactionStopped)}
         found = []
@@ -62,7 +69,20 @@ class FakeJournal:
                     each for each in self.facts if getattr(each, "transaction_id", "") == fact.transaction_id
                 ]
                 register, at = self.registers[fact.transaction_id]
-                found.append(OpenTransaction(fact, register, at, len(mine)))
+                updates = [each for each in mine if isinstance(each, TransactionUpdated)]
+                tokens = [fact.id_token, *(each.id_token for each in updates)]
+                tokens = [token for token in tokens if token is not None]
+                found.append(
+                    OpenTransaction(
+                        fact,
+                        register,
+                        at,
+                        len(mine),
+                        id_token=tokens[0] if tokens else None,
+                        is_authorized=updates[-1].is_authorized if updates else bool(tokens),
+                        is_placed=fact.is_placed or any(each.is_placed for each in updates),
+                    )
+                )
         return found
 
     def _fail(self) -> None:
@@ -89,15 +109,17 @@ class FakeSettingStore:
 class FakeAvailabilityStore:
     def __init__(self) -> None:
         self.states: dict[tuple[int, int], bool] = {}
+        self.own: dict[tuple[int, int], bool] = {}
         self.failure: StoreError | None = None
 
-    async def load(self) -> Mapping[tuple[int, int], bool]:
-        return dict(self.states)
+    async def load(self) -> tuple[Mapping[tuple[int, int], bool], Mapping[tuple[int, int], bool]]:
+        return dict(self.states), dict(self.own)
 
-    async def save(self, changes: Mapping[tuple[int, int], bool]) -> None:
+    async def save(self, states: Mapping[tuple[int, int], bool], own: Mapping[tuple[int, int], bool]) -> None:
         if self.failure is not None:
             raise self.failure
-        self.states.update(changes)
+        self.states.update(states)
+        self.own.update(own)
 
 
 class FakeTokenStore:
@@ -132,7 +154,7 @@ class FakeLocalListStore:
         return self.entries.get(id_token.key)
 
     async def held(self, keys: Collection[str]) -> Collection[str]:
-        return self.entries.keys() & set(keys)
+        return {key for key in keys if key.partition(TYPE_MARK)[0] in self.entries}
 
     async def apply(self, change: ListChange) -> None:
         if self.failure is not None:
@@ -186,6 +208,33 @@ class FakeAuditLog:
         return self.rows[-limit:]
 
 
+class FakeMonitorStore:
+    def __init__(self) -> None:
+        self.installed = Installed()
+        self.exceeded: frozenset[int] = frozenset()
+        self.last_event_id = 0
+        self.facts: list[DurableFact] = []
+        self.failure: StoreError | None = None
+
+    async def load(self) -> StoredMonitoring:
+        return StoredMonitoring(self.installed, self.exceeded, self.last_event_id)
+
+    async def save(self, installed: Installed) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.installed = installed
+
+    async def note(self, exceeded: Collection[int], *facts: DurableFact) -> None:
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        self.exceeded = frozenset(exceeded)
+        self.facts += facts
+
+    async def reserve_event_ids(self, last: int) -> None:
+        self.last_event_id = last
+
+
 class FakeProfileStore:
     def __init__(self) -> None:
         self.installed: dict[int, InstalledProfile] = {}
@@ -209,6 +258,26 @@ class FakeProfileStore:
             raise self.failure
         for profile_id in gone:
             self.installed.pop(profile_id, None)
+
+
+class FakeMessageStore:
+    def __init__(self) -> None:
+        self.kept: dict[int, DisplayMessage] = {}
+        self.failure: StoreError | None = None
+
+    async def load(self) -> Sequence[DisplayMessage]:
+        return tuple(self.kept.values())
+
+    async def replace(self, gone: Sequence[int], new: DisplayMessage) -> None:
+        await self.delete([*gone, new.message_id])
+        self.kept[new.message_id] = new
+
+    async def delete(self, gone: Sequence[int]) -> None:
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        for message_id in gone:
+            self.kept.pop(message_id, None)
 
 
 FULL = StoreFull("no space left")

@@ -1,7 +1,7 @@
 """GPIO chips played by a test: line requests on real descriptors (a pipe each), so that `add_reader` is exercised.
 
 An edge is one byte in the pipe; a chip that is pulled out closes the writing end, and everything after that is ENODEV,
-as the kernel does it.
+as the kernel does it. Kernel 6.1 does not wake up who waits: `unplug(wakes=False)`.
 """
 
 import errno
@@ -42,10 +42,12 @@ class FakeChip:
         if line in self.held:
             self.held[line].tell(on)
 
-    def unplug(self) -> None:
+    def unplug(self, wakes: bool = True) -> None:
         self.is_plugged = False
         for line in self.held.values():
-            line.hang_up()
+            line.is_dead = True
+            if wakes:
+                line.hang_up()
 
     def plug(self) -> None:
         self.is_plugged = True
@@ -59,6 +61,7 @@ class FakeLine:
         self._plan = plan
         self._read_end, self._write_end = os.pipe()
         self._is_hung_up = False
+        self.is_dead = False
 
     def tell(self, on: bool) -> None:
         if not self._is_hung_up:
@@ -93,5 +96,5 @@ class FakeLine:
         del self._chip.held[self._plan.line]
 
     def _check(self) -> None:
-        if self._is_hung_up:
+        if self.is_dead:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))

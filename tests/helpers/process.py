@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -20,7 +21,7 @@ model = "Wallbox 22"
 serial_number = "0001"
 [csms]
 url = "{csms_url}"
-subprotocols = ["ocpp1.6"]
+subprotocols = {versions}
 {csms_keys}
 [agent]
 state_dir = "{folder}/state"
@@ -51,13 +52,17 @@ class AgentProcess:
         hal: str = SIMULATED,
         program: Path = Path(sys.executable).parent / "evse-agent",
         csms_keys: str = "",
+        version: str | tuple[str, ...] = "ocpp1.6",
     ) -> None:
-        """`csms_keys` is TOML for the table [csms]."""
+        """`csms_keys` is TOML for the table [csms]; `version`: the only one offered, or several, best first."""
         self.program = program
         self.folder = folder
         self.port = free_port()
         self.config = folder / "agent.toml"
-        text = CONFIG.format(csms_url=csms_url, folder=folder, port=self.port, csms_keys=csms_keys)
+        versions = json.dumps([version] if isinstance(version, str) else version)
+        text = CONFIG.format(
+            csms_url=csms_url, folder=folder, port=self.port, csms_keys=csms_keys, versions=versions
+        )
         self.config.write_text(text + hal + extra)
         self.process: asyncio.subprocess.Process | None = None
         self.log = folder / "agent.log"

@@ -10,15 +10,19 @@ HEAD = "|---|---|---|---|---|---|---|---|---|\n"
 
 def row_of(setting: Setting) -> str:
     bounds = "" if setting.least is None else f"{setting.least} to {setting.most}"
+    limited = f"{setting.limit_of} (its highest value)" if setting.limit_of else ""
+    mutability = str(setting.mutability)
+    if setting.mutability2 is not None:
+        mutability += f", in 2.x {setting.mutability2}"
     cells = (
         f"`{setting.name}`",
         setting.key16 or "",
-        setting.path2 or "",
+        setting.path2 or limited,
         setting.kind,
         setting.unit,
         setting.default.replace(",", ", "),
         bounds,
-        setting.mutability,
+        mutability,
         setting.doc,
     )
     return f"| {' | '.join(cells)} |"

@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from agent.clock import SystemClock
 from agent.errors import LinkClosed
+from agent.ocpp.choosing import FrontEnds
 from agent.ocpp.conversation import Conversation
-from agent.ocpp.v16 import FRONT_END
 from tests.helpers.fake_station import IDENTITY, NOW, FakeStation, MemoryOutbox
 
 
@@ -46,7 +46,13 @@ class Recorder:
 
 
 class Talk:
-    def __init__(self, station: FakeStation | None = None, outbox: MemoryOutbox | None = None) -> None:
+    def __init__(
+        self,
+        station: FakeStation | None = None,
+        outbox: MemoryOutbox | None = None,
+        version: str = "ocpp1.6",
+    ) -> None:
+        self.version = version
         self.station = station or FakeStation()
         self.outbox = outbox or MemoryOutbox()
         self.link = FakeLink()
@@ -63,7 +69,7 @@ class Talk:
         start = loop.time()
         self.clock = SystemClock(loop, lambda: NOW + timedelta(seconds=loop.time() - start))
         self.conversation = Conversation(
-            front_ends={"ocpp1.6": FRONT_END},
+            front_ends=FrontEnds(["ocpp1.6", "ocpp2.0.1"]),
             link=self.link,
             station=self.station,
             outbox=self.outbox,
@@ -92,7 +98,7 @@ class Talk:
     def open(self) -> None:
         self.link.is_connected = True
         self.in_flight = None
-        self.conversation.on_open("ocpp1.6")
+        self.conversation.on_open(self.version)
 
     def close(self, reason: str = "test") -> None:
         self.link.is_connected = False
@@ -104,7 +110,8 @@ class Talk:
         self.take("BootNotification")
         self.reply_to_boot(status, interval)
         if status == "Accepted":
-            for _ in range(1 + sum(evse.connectors for evse in self.station.picture.evses.values())):
+            connectors = sum(evse.connectors for evse in self.station.picture.evses.values())
+            for _ in range(connectors + (self.version == "ocpp1.6")):  # there the station has a status, too
                 self.take("StatusNotification")
                 self.reply()
 

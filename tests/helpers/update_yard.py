@@ -35,8 +35,11 @@ LONG_AGO = "2020-01-01T00:00:00Z"
 
 
 class Yard:
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, extra: str = "") -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, extra: str = "", version: str = "ocpp1.6"
+    ) -> None:
         self.folder = folder
+        self._version = version
         self.root = make_root(folder)
         self.state_dir = folder / "state"
         self._extra = EXTRA.format(root=self.root) + extra
@@ -62,7 +65,7 @@ class Yard:
         await self._stack.__aexit__(kind, error, trace)
 
     def bench(self, state_dir: Path | None = None) -> Bench:
-        return Bench(state_dir or self.state_dir, self._extra, self.csms)
+        return Bench(state_dir or self.state_dir, self._extra, self.csms, version=self._version)
 
     def trust(self, state_dir: Path | None = None) -> None:
         """Install the manufacturer's root certificate."""
@@ -107,6 +110,29 @@ class Yard:
         return await bench.csms.call(
             "SignedUpdateFirmware", {"requestId": request_id, "firmware": described, **(top or {})}
         )
+
+    async def order201(
+        self,
+        bench: Bench,
+        file: Path,
+        request_id: int = 7,
+        *,
+        top: dict[str, Any] | None = None,
+        **firmware: Any,
+    ) -> Any:
+        """UpdateFirmware of 2.0.1, signed by the manufacturer; `firmware` is put over its fields (None: out)."""
+        described = {
+            "location": self.files.serve(file),
+            "retrieveDateTime": LONG_AGO,
+            "signingCertificate": self.maker.signer_text(),
+            "signature": self.maker.sign(file),
+            **firmware,
+        }
+        described = {name: value for name, value in described.items() if value is not None}
+        answer = await bench.csms.call(
+            "UpdateFirmware", {"requestId": request_id, "firmware": described, **(top or {})}
+        )
+        return answer.payload
 
     def told(self, bench: Bench) -> list[str]:
         """Statuses and boots in the order in which the CSMS heard of them, security events of firmware among them."""

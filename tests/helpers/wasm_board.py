@@ -20,6 +20,8 @@ INSTALLED_LOCK = FOLDER / "node_modules/.package-lock.json"
 """npm's own note of what it has installed."""
 START_TIMEOUT_S = 20.0
 WATCHDOG_CAUSE = 3
+RESET_EXIT_CODE = 77
+"""Of a board that restarts on request."""
 
 
 def _wheel_tool(name: str) -> list[str] | None:
@@ -82,12 +84,16 @@ def ensure_wasm_packages() -> None:
 class WasmBoard:
     """One running board. `uart_port` is its serial port on 127.0.0.1; `ask` drives its electricity."""
 
-    def __init__(self) -> None:
+    def __init__(self, pcb: str = "reference", flash: Path | None = None) -> None:
+        """`pcb`: the word in its pcb.txt, "" for none. `flash`: where its config.json outlives a reset."""
+        self.pcb = pcb
         self.uart_port = 0
+        self._flash = flash
         self._control_port = 0
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._asking = asyncio.Lock()
 
     async def start(self, cause: int = 1, car: str = "A") -> Self:
         """Boot the firmware, after a `stop` on the same serial port. Raises RuntimeError if it does not come up."""
@@ -101,6 +107,9 @@ class WasmBoard:
             str(self.uart_port),
             "--car",
             car,
+            "--pcb",
+            self.pcb,
+            *(("--flash", str(self._flash)) if self._flash else ()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -114,11 +123,13 @@ class WasmBoard:
         return self
 
     async def ask(self, **request: Any) -> dict[str, Any]:
-        """One request of the control port: set={...}, log=True, python="...", value="name"."""
+        """One request of the control port: set={"connector": 1, ...}, log=True, python="...", value="name",
+        serial={"uart": 1, "octets": [...]} for what comes into one of its other ports."""
         assert self._reader is not None
         assert self._writer is not None
-        self._writer.write(json.dumps(request).encode() + b"\n")
-        line = await self._reader.readline()
+        async with self._asking:  # answers come in the order of the questions, and to nobody in particular
+            self._writer.write(json.dumps(request).encode() + b"\n")
+            line = await self._reader.readline()
         if not line:
             raise RuntimeError("the board is gone")
         reply: dict[str, Any] = json.loads(line)

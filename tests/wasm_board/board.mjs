@@ -1,4 +1,5 @@
-// The firmware of board/ in real MicroPython (WASM): `node board.mjs [--firmware DIR] [--cause N] [--uart PORT] [--car A]`.
+// The firmware of board/ in real MicroPython (WASM): `node board.mjs [--firmware DIR] [--pcb NAME] [--cause N]
+// [--uart PORT] [--car A] [--flash FILE]`. --pcb is the word in pcb.txt ("" = no such file), --flash keeps config.json.
 // Opens a TCP port as the board's UART and another for the tests (one JSON object per line), tells both ports in one
 // line on stdout, and ends when its stdin does. A firmware that hangs is killed by a watchdog in its own thread.
 
@@ -19,29 +20,34 @@ const option = (name, otherwise) => {
 };
 const firmware = option("firmware", path.join(here, "../../board"));
 
+const printed = []; // what Python printed since it was last asked
+
 const micropython = await loadMicroPython({
   heapsize: HEAP_BYTES,
-  stdout: (line) => console.error(line),
+  stdout: (line) => printed.push(line),
   stderr: (line) => console.error(line),
 });
 const memory = micropython._module;
 const electricity = new Electricity();
-electricity.set({ car: option("car", "A") });
+const touched = new Set(); // pins
 
-// ---- UART over TCP ---------------------------------------------------------------------------------------
+// ---- UARTs: the host's (0) over TCP, the others in the tests' hands ----------------------------------------
+const UART_HOST = 0;
 let host = null;
-let received = [];
+const received = [[], []];
+const sent = [[], []];
 
-function readUart(address, size) {
-  const chunk = received.splice(0, size);
+function readUart(number, address, size) {
+  const chunk = received[number].splice(0, size);
   chunk.forEach((octet, i) => memory.setValue(address + i, octet, "i8"));
   return chunk.length;
 }
 
-function writeUart(address, size) {
+function writeUart(number, address, size) {
   const octets = Buffer.alloc(size);
   for (let i = 0; i < size; i++) octets[i] = memory.getValue(address + i, "i8");
-  host?.write(octets);
+  if (number === UART_HOST) host?.write(octets);
+  else sent[number].push(...octets);
   return size;
 }
 
@@ -64,24 +70,35 @@ micropython.registerJsModule("_electricity", {
   write_pin: (number, level) => electricity.writePin(number, level),
   read_pin: (number) => electricity.readPin(number),
   on_falling: (number, handler) => electricity.onFalling(number, handler),
-  write_pwm: (number, freq, duty) => electricity.writePwm(duty),
+  touch_pin: (number) => { touched.add(number); },
+  write_pwm: (number, freq, duty) => electricity.writePwm(number, duty),
+  write_pixels: (json) => electricity.writePixels(JSON.parse(json)),
   read_adc: (number) => electricity.readAdc(number),
-  uart_any: () => received.length,
+  uart_any: (number) => received[number].length,
   uart_read: readUart,
   uart_write: writeUart,
   start_watchdog: (limit) => { shared[1] = limit; },
   feed_watchdog: () => { shared[0]++; },
-  reset: () => process.exit(RESET_EXIT_CODE),
+  reset: () => { keepFlash(); process.exit(RESET_EXIT_CODE); },
   reset_cause: () => Number(option("cause", 1)),
 });
+
+// ---- flash: what the firmware has written outlives a reset ---------------------------------------------------
+const CONFIG_FILE = "/config.json";
+const flash = option("flash", "");
+
+function keepFlash() {
+  if (flash && micropython.FS.analyzePath(CONFIG_FILE).exists) fs.writeFileSync(flash, micropython.FS.readFile(CONFIG_FILE));
+}
 
 // ---- the tests' control port -------------------------------------------------------------------------------
 function answer(request) {
   if (request.set) electricity.set(request.set);
+  if (request.serial) received[request.serial.uart].push(...request.serial.octets);
   if (request.python) micropython.runPython(request.python);
   const log = request.log ? electricity.log.splice(0) : undefined;
   const value = request.value ? micropython.globals.get(request.value) : undefined;
-  return { ...electricity.state(), log, value };
+  return { ...electricity.state(), log, value, touched: [...touched], serial_sent: sent[1].splice(0), printed: printed.splice(0) };
 }
 
 function serveControl(socket) {
@@ -105,8 +122,8 @@ function serveControl(socket) {
 function serveUart(socket) {
   socket.setNoDelay(true);
   host = socket;
-  received = [];
-  socket.on("data", (chunk) => received.push(...chunk));
+  received[UART_HOST] = [];
+  socket.on("data", (chunk) => received[UART_HOST].push(...chunk));
   socket.on("close", () => { if (host === socket) host = null; });
   socket.on("error", () => {});
 }
@@ -117,25 +134,42 @@ const listen = (serve, port = 0) => new Promise((resolve) => {
 });
 
 // ---- start -------------------------------------------------------------------------------------------------
+const pcb = option("pcb", "reference");
 micropython.FS.mkdir("/firmware");
-micropython.FS.mkdir("/firmware/board");
-micropython.FS.writeFile("/firmware/machine.py", fs.readFileSync(path.join(here, "machine.py")));
-for (const name of fs.readdirSync(firmware).filter((name) => name.endsWith(".py"))) {
-  micropython.FS.writeFile(`/firmware/board/${name}`, fs.readFileSync(path.join(firmware, name)));
+for (const name of ["machine.py", "neopixel.py"]) {
+  micropython.FS.writeFile(`/firmware/${name}`, fs.readFileSync(path.join(here, name)));
 }
+for (const folder of ["", "pins/"]) {
+  micropython.FS.mkdir(`/firmware/board/${folder}`.replace(/\/$/, ""));
+  for (const name of fs.readdirSync(path.join(firmware, folder)).filter((name) => name.endsWith(".py"))) {
+    micropython.FS.writeFile(`/firmware/board/${folder}${name}`, fs.readFileSync(path.join(firmware, folder, name)));
+  }
+}
+if (pcb) micropython.FS.writeFile("/pcb.txt", `${pcb}\n`);
+if (flash && fs.existsSync(flash)) micropython.FS.writeFile(CONFIG_FILE, fs.readFileSync(flash));
 const ports = { uart: await listen(serveUart, Number(option("uart", 0))), control: await listen(serveControl) };
+// The host's line is always the UART here; a board without a map has nothing but its console, which is USB on a Pico.
 micropython.runPython(`
 import asyncio, json, sys
 sys.path.insert(0, "/firmware")
 import _electricity
-from board import pins
-pins.LINK = "uart"
-wiring = {role: number for role, number in pins.CONNECTORS[0].items() if role not in ("max_da", "has_lock", "has_ventilation")}
-wiring.update(pins.OUTPUTS)
-wiring.update({"emergency": pins.EMERGENCY, "door": pins.DOOR})
-_electricity.wire(json.dumps(wiring))
-from board import main
-asyncio.create_task(main.run())
+from board import hw, main
+wiring = main.find_wiring()
+if wiring.problem:
+    wiring.uart_pins = (0, 1)
+else:
+    _electricity.wire(json.dumps({
+        "connectors": [{role: number for role, number in roles.items() if role != "limits"} for roles in wiring.connectors],
+        "board": dict([(name, getattr(wiring, name)) for name in ("emergency", "door", "tilt", "alive", "neopixel")
+            if getattr(wiring, name) is not None] + list(wiring.outputs.items())),
+        "current_full_da": wiring.current_full_da,
+    }))
+hw.open_port = hw.UartPort
+`);
+if (electricity.connectors.length) electricity.set({ car: option("car", "A") });
+micropython.runPython(`
+asyncio.create_task(main.run(hw.reset_cause(), wiring))
+del wiring
 `);
 process.stdin.on("end", () => process.exit(0));
 process.stdin.resume();

@@ -21,6 +21,7 @@ class Pin:
 
     def __init__(self, number, mode=-1, pull=-1, *, value=None):
         self.number = number
+        electricity.touch_pin(number)
         if value is not None:
             electricity.write_pin(number, 1 if value else 0)
 
@@ -29,7 +30,7 @@ class Pin:
             return electricity.read_pin(self.number)
         electricity.write_pin(self.number, 1 if level else 0)
 
-    def irq(self, handler, trigger):
+    def irq(self, handler, trigger, *, hard=False):
         electricity.on_falling(self.number, lambda: handler(self))
 
 
@@ -52,17 +53,17 @@ class ADC:
 
 
 class UART:
-    def __init__(self, number, baudrate, *, rxbuf, txbuf):
-        pass
+    def __init__(self, number, baudrate, *, tx, rx, rxbuf, txbuf):
+        self._number = number
 
     def any(self):
-        return electricity.uart_any()
+        return electricity.uart_any(self._number)
 
     def readinto(self, buffer):
-        return electricity.uart_read(uctypes.addressof(buffer), len(buffer))
+        return electricity.uart_read(self._number, uctypes.addressof(buffer), len(buffer))
 
     def write(self, octets):
-        return electricity.uart_write(uctypes.addressof(octets), len(octets))
+        return electricity.uart_write(self._number, uctypes.addressof(octets), len(octets))
 
 
 class WDT:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hal.bus.gpio import GpioLine, LinePlan, request_with_gpiod
+from hal.bus.gpio import CHECK_S, GpioLine, LinePlan, request_with_gpiod
 from hal.errors import DeviceMissing
 from tests.helpers.gpio_lines import FakeChip
 
@@ -51,6 +51,23 @@ async def test_the_level_is_told_when_the_line_is_there() -> None:
     line, seen = watched(chip)
     async with running(line):
         assert seen == [True, None]
+
+
+@pytest.mark.parametrize("is_output", [False, True])
+async def test_a_chip_that_goes_without_a_word_is_noticed_in_a_second(is_output: bool) -> None:
+    """As under kernel 6.1, which wakes nobody up."""
+    chip = FakeChip()
+    line, seen = watched(chip, is_output=is_output)
+    async with running(line):
+        await asyncio.sleep(10)
+        assert seen[-1] is None
+        chip.unplug(wakes=False)
+        await asyncio.sleep(CHECK_S)
+        assert "No such device" in seen
+        chip.plug()
+        await asyncio.sleep(5)
+        assert seen[-1] is None
+    assert chip.held == {}
 
 
 async def test_a_chip_that_is_pulled_out_is_told_of_and_found_again() -> None:

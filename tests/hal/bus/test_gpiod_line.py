@@ -3,6 +3,7 @@
 import errno
 import os
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ gpiod = pytest.importorskip("gpiod")
 
 from gpiod.line import Bias, Direction, Edge, Value  # noqa: E402
 
+from hal.bus import gpiod_line  # noqa: E402
 from hal.bus.gpio import LinePlan  # noqa: E402
 from hal.bus.gpiod_line import GpiodLine  # noqa: E402
 from hal.errors import DeviceMissing  # noqa: E402
@@ -44,7 +46,9 @@ class PlayedRequest:
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     asked: dict[str, Any] = {"request": PlayedRequest()}
 
-    def request_lines(chip: str, consumer: str, config: dict[int | str, Any]) -> PlayedRequest:
+    def request_lines(
+        chip: str, consumer: str, config: dict[int | str, Any], event_buffer_size: int
+    ) -> PlayedRequest:
         ((asked["line"], asked["settings"]),) = config.items()
         asked.update(chip=chip, consumer=consumer)
         request: PlayedRequest = asked["request"]
@@ -82,7 +86,12 @@ def test_an_output_is_requested_off_and_switched(asked: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.EBUSY, os.strerror(errno.EBUSY)), ValueError("no such line")]
+    "error",
+    [
+        OSError(errno.EBUSY, os.strerror(errno.EBUSY)),
+        ValueError("no such line"),
+        OverflowError("a number of 31 digits"),
+    ],
 )
 def test_a_line_that_cannot_be_had_is_missing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def refuse(*args: object, **options: object) -> None:
@@ -91,3 +100,51 @@ def test_a_line_that_cannot_be_had_is_missing(monkeypatch: pytest.MonkeyPatch, e
     monkeypatch.setattr(gpiod, "request_lines", refuse)
     with pytest.raises(DeviceMissing, match=r"/dev/gpiochip0 line GPIO17"):
         GpiodLine(LinePlan("/dev/gpiochip0", "GPIO17"))
+
+
+# ---- chips by their label
+
+
+@pytest.fixture
+def labels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """Chip -> label, of chips that are files in a folder."""
+    labels: dict[str, str] = {}
+
+    class PlayedChip:
+        def __init__(self, path: str) -> None:
+            self._name = Path(path).name
+
+        def __enter__(self) -> "PlayedChip":
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def get_info(self) -> SimpleNamespace:
+            return SimpleNamespace(label=labels[self._name])
+
+    monkeypatch.setattr(gpiod, "Chip", PlayedChip)
+    monkeypatch.setattr(gpiod_line, "CHIPS", tmp_path)
+    for number, label in enumerate(("pinctrl-rp1", "mcp2221", "twin", "twin")):
+        (tmp_path / f"gpiochip{number}").touch()
+        labels[f"gpiochip{number}"] = label
+    return labels
+
+
+def test_a_chip_is_found_by_its_label_whatever_its_number(
+    asked: dict[str, Any], labels: dict[str, str]
+) -> None:
+    GpiodLine(LinePlan("mcp2221", "0"))
+    assert Path(asked["chip"]).name == "gpiochip1"
+    labels["gpiochip1"], labels["gpiochip0"] = labels["gpiochip0"], labels["gpiochip1"]
+    GpiodLine(LinePlan("mcp2221", "0"))
+    assert Path(asked["chip"]).name == "gpiochip0"
+
+
+@pytest.mark.parametrize(
+    ("label", "why"), [("none", "no chip is labelled so"), ("twin", r"gpiochip2 and .*gpiochip3 are both")]
+)
+def test_a_label_that_no_chip_or_two_have_is_missing(
+    asked: dict[str, Any], labels: dict[str, str], label: str, why: str
+) -> None:
+    with pytest.raises(DeviceMissing, match=f"{label} line 0: .*{why}"):
+        GpiodLine(LinePlan(label, "0"))

@@ -116,6 +116,21 @@ def test_what_a_status_does_not_have_is_none() -> None:
     assert (state.contactor, state.is_offering) == (ContactorState.OPEN, False)
 
 
+def test_phases_and_own_currents_are_told_where_the_board_knows_them() -> None:
+    status = wire.Status(1)
+    assert (to_state(status, 0.0).phases, to_state(status, 0.0).current_a) == (None, (None, None, None))
+    status.phases, status.currents = 1, (158, 0, wire.NO_CURRENT)
+    assert (to_state(status, 0.0).phases, to_state(status, 0.0).current_a) == (1, (15.8, 0.0, None))
+
+
+@pytest.mark.parametrize(
+    ("measured_a", "measured_da"),
+    [(None, wire.NO_CURRENT), (0.0, 0), (15.86, 158), (1e6, wire.NO_CURRENT - 1), (-3.0, 0)],
+)
+def test_what_the_meter_shows_goes_along(measured_a: float | None, measured_da: int) -> None:
+    assert to_wire(1, Setpoint(measured_a=measured_a), 32.0).measured_da == measured_da
+
+
 def test_the_contactor_is_told_by_feedback_and_not_by_command() -> None:
     status = wire.Status(1)
     status.contactor = wire.CONTACTOR_COMMAND

@@ -6,6 +6,7 @@ import gc
 import itertools
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -71,7 +72,7 @@ async def test_hello_comes_first_and_says_version_and_host() -> None:
         await asyncio.sleep(0.1)
     hello, *rest = played.board.heard
     assert hello.message_type == wire.HELLO
-    assert wire.unpack_json(hello.payload) == {"proto": [1, 0], "host": "1.2.3"}
+    assert wire.unpack_json(hello.payload) == {"proto": [1, 1], "host": "1.2.3"}
     assert {heard.message_type for heard in rest} == {wire.SETPOINT}
 
 
@@ -101,6 +102,20 @@ async def test_an_unchanged_setpoint_is_renewed_every_second_and_not_more_often(
     times = [heard.at_time for heard in played.board.of_type(wire.SETPOINT)]
     assert len(times) == pytest.approx(60, abs=2)
     assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 1.05
+
+
+async def test_what_the_meter_shows_goes_along_with_the_next_renewal(played: Played) -> None:
+    played.evse.apply(ALLOW)
+    await asyncio.sleep(0.05)
+    for tenth in range(100):
+        played.evse.apply(replace(ALLOW, measured_a=10.0 + tenth / 10))
+        await asyncio.sleep(0.1)
+    setpoints = played.board.setpoints()
+    assert len(setpoints) <= 12, "no setpoint of its own for each reading"
+    first, *later = [setpoint.measured_da for setpoint in setpoints]
+    assert first == wire.NO_CURRENT
+    assert later == sorted(later)
+    assert setpoints[-1].measured_da == pytest.approx(195, abs=11)
 
 
 async def test_every_connector_has_its_own_setpoint() -> None:
@@ -350,6 +365,39 @@ async def test_a_replugged_line_is_no_restart(played: Played) -> None:
     assert "board_reset" not in played.kinds()
 
 
+WRAP = 1 << 32
+
+
+async def test_a_line_that_is_replugged_across_the_wrap_of_the_uptime_is_no_restart(played: Played) -> None:
+    """32 bits of milliseconds are 49.7 days."""
+    loop = asyncio.get_running_loop()
+    begin_time = loop.time()
+    played.board.uptime_ms = WRAP - 10_000
+    played.board.say_status()
+    played.board.line.unplug()
+    await asyncio.sleep(20)
+    played.board.line.plug()
+    while not played.link.is_linked:
+        played.board.uptime_ms = round(WRAP - 10_000 + 1000 * (loop.time() - begin_time)) % WRAP
+        await asyncio.sleep(0.05)
+    played.board.say_event(wire.EVENT_RESET, wire.RESET_POWER, connector=0)
+    await asyncio.sleep(0)
+    assert "board_reset" not in played.kinds()
+
+
+async def test_a_restart_of_a_board_that_ran_for_40_days_is_told(played: Played) -> None:
+    played.board.uptime_ms = 40 * 86_400_000
+    played.board.say_status()
+    played.board.line.unplug()
+    await asyncio.sleep(20)
+    played.board.uptime_ms, played.board.event_seq = 5000, 0
+    played.board.line.plug()
+    await asyncio.sleep(6)
+    played.board.say_event(wire.EVENT_RESET, wire.RESET_POWER, connector=0)
+    await asyncio.sleep(0)
+    assert played.kinds().count("board_reset") == 1
+
+
 async def test_events_are_acknowledged_each_time_and_told_once(played: Played) -> None:
     for code in ("rcd_dc", "rcd_dc"):
         played.board.event_seq = 7
@@ -377,6 +425,38 @@ async def test_an_unplug_between_two_status_is_not_missed(played: Played) -> Non
     played.board.uptime_ms = 12_000
     played.board.say_status(pilot=wire.PILOT_B)
     assert [event.state.pilot for event in played.events if event.kind == "state"] == ["C", "A", "B"]
+
+
+async def test_an_unplug_around_the_wrap_of_the_uptime_is_told_once(played: Played) -> None:
+    def now_is(uptime_ms: int) -> None:
+        played.board.uptime_ms = uptime_ms % WRAP
+
+    now_is(WRAP - 5000)
+    played.board.say_status(pilot=wire.PILOT_A)
+    now_is(WRAP - 4000)
+    played.board.say_status(pilot=wire.PILOT_C)
+    now_is(WRAP + 1000)
+    played.board.say_event(wire.EVENT_PILOT, wire.PILOT_A, wire.PILOT_C)  # its STATUS is lost
+    now_is(WRAP + 2000)
+    played.board.say_status(pilot=wire.PILOT_B)
+    now_is(WRAP + 3000)
+    played.board.say_status(pilot=wire.PILOT_B)
+    pilots = [event.state.pilot for event in played.events if event.kind == "state"]
+    assert pilots == ["C", "A", "B"]
+
+
+async def test_an_unplug_is_not_missed_after_a_cable_that_was_in_for_40_days(played: Played) -> None:
+    day_ms = 86_400_000
+    played.board.say_status(pilot=wire.PILOT_A)
+    for day in range(1, 41):
+        played.board.uptime_ms = day * day_ms
+        played.board.say_status(pilot=wire.PILOT_C)
+    played.board.uptime_ms += 500
+    played.board.say_event(wire.EVENT_PILOT, wire.PILOT_A, wire.PILOT_C)
+    played.board.uptime_ms += 500
+    played.board.say_status(pilot=wire.PILOT_B)
+    pilots = [event.state.pilot for event in played.events if event.kind == "state"]
+    assert pilots == ["C", "A", "B"]
 
 
 async def test_an_unplug_whose_event_comes_late_is_not_missed(played: Played) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hal.drivers.pn532_reader import FrameReader, Pn532Reader, encode, uid_in
 from hal.errors import DeviceProtocolError
-from tests.helpers.card_readers import ACK, FakePn532, pn532_frame
+from hal.sim.card_readers import PN532_ACK, PlayedPn532, pn532_frame
 from tests.helpers.links import MemoryLine
 
 LISTED = bytes.fromhex("D54B010100440007" + "04A1B2C3D4E5F6")
@@ -19,7 +19,7 @@ LISTED = bytes.fromhex("D54B010100440007" + "04A1B2C3D4E5F6")
 class Rig:
     def __init__(self) -> None:
         self.line = MemoryLine()
-        self.device = FakePn532(self.line)
+        self.device = PlayedPn532(self.line)
         self.health: list[str | None] = []
         self.reader = Pn532Reader(self.line, (1,), self.health.append)
         self.cards: list[str] = []
@@ -47,7 +47,7 @@ def test_a_command_is_framed_as_in_the_manual() -> None:
 
 
 def test_answers_are_found_between_acks_noise_and_in_single_bytes() -> None:
-    wire = b"\x00\x13" + ACK + pn532_frame(LISTED) + b"\x00\x00" + pn532_frame(b"\x7f")
+    wire = b"\x00\x13" + PN532_ACK + pn532_frame(LISTED) + b"\x00\x00" + pn532_frame(b"\x7f")
     assert FrameReader().feed(wire) == [LISTED[1:], b""]
     reader = FrameReader()
     assert [answer for octet in wire for answer in reader.feed(bytes((octet,)))] == [LISTED[1:], b""]
@@ -134,6 +134,38 @@ async def test_one_lost_answer_is_no_failure() -> None:
         await asyncio.sleep(3)
         assert rig.health == [None]
         assert rig.line.opened == 1
+
+
+async def test_a_lost_answer_is_called_off_before_the_next_question() -> None:
+    async with running() as rig:
+        heard: list[bytes] = []
+        answer = rig.line.device
+
+        def listen(octets: bytes) -> None:
+            heard.append(octets)
+            answer(octets)
+
+        rig.line.device = listen
+        rig.device.is_silent = True
+        await asyncio.sleep(0.6)
+        rig.device.is_silent = False
+        await asyncio.sleep(2)
+        assert heard.count(PN532_ACK) == 1
+
+
+async def test_a_late_answer_to_another_question_is_no_answer() -> None:
+    async with running() as rig:
+        answer = rig.line.device
+
+        def answer_late(octets: bytes) -> None:
+            rig.line.send(pn532_frame(bytes.fromhex("D50332010607")))
+            answer(octets)
+
+        rig.line.device = answer_late
+        rig.device.lay("A1B2C3D4")
+        await asyncio.sleep(3)
+        assert rig.health == [None]
+        assert rig.cards == ["A1B2C3D4"]
 
 
 async def test_a_reader_that_lost_its_power_is_woken_again() -> None:

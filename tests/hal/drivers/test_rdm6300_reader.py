@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hal.drivers.card_reader import CardPresence
 from hal.drivers.rdm6300_reader import Rdm6300Decoder
-from tests.helpers.card_readers import rdm6300_frame
+from hal.sim.card_readers import rdm6300_frame
 
 UID = "0F00A1B2C3"
 FRAME = rdm6300_frame(UID)
@@ -38,6 +38,14 @@ def test_one_wrong_byte_is_never_another_card(place: int, change: int) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_swallowed_and_the_next_frame_is_read(noise: bytes) -> None:
     assert Rdm6300Decoder().feed(noise + FRAME)[-1] == UID
+
+
+def test_a_frame_without_an_end_is_not_kept() -> None:
+    """A line that is stuck after a 02 may say anything for a year."""
+    decoder = Rdm6300Decoder()
+    decoder.feed(b"\x02" + b"0" * 10_000)
+    assert decoder._body is None
+    assert decoder.feed(FRAME) == [UID]
 
 
 def test_a_card_is_new_once_and_again_after_it_was_gone() -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hal.errors import DeviceTimeout
 from hal.ports import FaultCode
 from hal.sim import vehicle
-from hal.sim.world import CABLE_OUT_S, CONTACTOR_TRAVEL_S, LOCK_TRAVEL_S, SETTABLE_FAULTS, World
+from hal.sim.evse import CABLE_OUT_S, CONTACTOR_TRAVEL_S, LOCK_TRAVEL_S
+from hal.sim.world import SETTABLE_FAULTS, World
 
 
 async def _charging(world: World, **plug: Any) -> None:
