@@ -8,7 +8,7 @@ NODE_STAMP := tests/wasm_board/node_modules/.installed
 JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types imports firmware tests witness bench docs conformance fuzz format clean
+.PHONY: help setup demo run test lint types imports firmware tests witness bench gpio-test rig docs conformance mutants fuzz format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,11 +61,21 @@ bench: $(STAMP) $(NODE_STAMP)  ## speed and size side by side with peers; prints
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.bench_store
 
+gpio-test: $(STAMP)  ## the GPIO drivers on a kernel's own GPIO chips, in a virtual machine (needs QEMU)
+	@$(BIN)/python -m tests.gpio_sim
+
+rig: $(STAMP) $(NODE_STAMP)  ## contract and scripted EV at a board: make rig BOARD=/dev/serial/by-id/... EV=manual
+	@$(BIN)/python -m tests.rig $(if $(BOARD),--board $(BOARD)) $(if $(EV),--ev $(EV)) $(RIG)
+
 docs: conformance  ## write the generated parts of docs/
 	$(BIN)/python -m tests.helpers.settings_page
+	$(BIN)/python -m tests.mutants.page
 
 conformance: $(STAMP)  ## write docs/conformance-*.md from the markers of the tests; lists what is open
 	$(BIN)/python -m tests.conformance
+
+mutants: $(STAMP)  ## take every safety rule out of the firmware, and change it systematically: who notices? FILES="lock.py"
+	$(BIN)/python -m tests.mutants $(FILES)
 
 fuzz: $(STAMP)  ## throw FRAMES=200000 frames at the whole agent; SEED=n repeats a run
 	$(BIN)/python -m tests.fuzz --frames $(or $(FRAMES),200000) $(if $(SEED),--seed $(SEED))
