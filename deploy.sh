@@ -173,7 +173,7 @@ make_plan() {
         VERSION=$VERSION+${IDENTITY:0:8} # another source under the same version: it lies beside the first one
     fi
     if [ -z "$CONFIG" ] && [ "${FACT[config]}" = none ]; then
-        fail "$TARGET has no configuration yet: write one (docs/configuration.md) and name it with --config FILE"
+        fail "$TARGET has no configuration yet: make one (evse-agent init station.toml) and name it with --config station.toml"
     fi
     [ "${FACT[user]}" = yes ] || PLAN+=("make the user evse-agent, member of dialout")
     [[ " ${FACT[venvs]} " == *" $VENV "* ]] || PLAN+=("install the environment $VENV ($(grep -c '==' "$PARTS/requirements.lock") wheels, checked by hash)")
@@ -282,11 +282,14 @@ flash() {
     local version bundle=$WORK/firmware
     if [ "$VERB" = install ] && [ ${#PLAN[@]} -gt 0 ] && [ -z "$DRY" ]; then read_facts; fi
     version=$(sed -n 's/^FIRMWARE_VERSION = "\(.*\)"$/\1/p' "$HERE/board/app.py")
-    if [ "${FACT[driver]}" != board ] || [ "${FACT[board]}" = "$version" ]; then
+    if [ "${FACT[driver]}" != board ] ||
+        { [ "${FACT[board]}" = "$version" ] && [ "${FACT[board_pcb]:-${FACT[pcb]}}" = "${FACT[pcb]}" ]; }; then
         [ "$VERB" != firmware ] || there firmware - "$version" no
         return
     fi
     echo "The board runs firmware ${FACT[board]:-unknown}, this source has $version."
+    [ "${FACT[board_pcb]:-${FACT[pcb]}}" = "${FACT[pcb]}" ] ||
+        echo "The board has the pin map ${FACT[board_pcb]}, the configuration wants ${FACT[pcb]}."
     [ -z "$DRY" ] || return 0
     mkdir "$bundle"
     compile_board "$bundle"

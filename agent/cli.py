@@ -7,6 +7,7 @@ docs/commands.md.
 
 import contextlib
 import functools
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,12 +16,15 @@ from typing import Any, NoReturn
 
 import click
 
+from agent.cli_board import board
+from agent.cli_doctor import doctor
 from agent.cli_firmware import firmware
+from agent.cli_init import init
 from agent.cli_meter import meter
+from agent.cli_options import DEFAULT_CONFIG, config_option
 from agent.exit_codes import ExitCode
 from agent.version import VERSION
 
-DEFAULT_CONFIG = Path("/etc/evse-agent/config.toml")
 Command = Callable[..., None]
 
 
@@ -30,23 +34,16 @@ def main() -> None:
     """The agent of a charging station: board and meters on one side, OCPP on the other."""
 
 
+main.add_command(board)
+main.add_command(doctor)
 main.add_command(firmware)
+main.add_command(init)
 main.add_command(meter)
-
-
-_config_option = click.option(
-    "--config",
-    "-c",
-    "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="EVSE_AGENT_CONFIG",
-    help=f"Configuration file [default: {DEFAULT_CONFIG}].",
-)
 
 
 @main.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@_config_option
+@config_option
 def run(file: Path | None, config_path: Path | None) -> None:
     """Run the agent until Ctrl-C or SIGTERM."""
     config = _load(file or config_path or DEFAULT_CONFIG)
@@ -92,7 +89,7 @@ def check_config(file: Path) -> None:
 def _agent_options(command: Command) -> Command:
     """Options that say which agent is meant; the command gets an ApiClient as `agent`."""
 
-    @_config_option
+    @config_option
     @click.option(
         "--state-dir",
         type=click.Path(path_type=Path),
@@ -318,7 +315,7 @@ def _find_socket(config_path: Path | None, state_dir: Path | None) -> Path:
 
     if state_dir is not None:
         return socket_path(state_dir)
-    if config_path is not None or DEFAULT_CONFIG.exists():
+    if config_path is not None or os.access(DEFAULT_CONFIG, os.R_OK):
         found: Path = _load(config_path or DEFAULT_CONFIG).socket_path
         return found
     return socket_path(Path(AgentConfig().state_dir))

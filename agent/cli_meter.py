@@ -252,9 +252,9 @@ def config_text(port: str, found: Sequence["FoundUnit"]) -> str:
 
 
 def _configured(path: Path) -> list[Any]:
+    from agent.commissioning.meters import bench_meter
     from agent.config import load
     from agent.errors import ConfigError
-    from hal.factory import MeterConfig
 
     try:
         section = load(path).hal
@@ -264,18 +264,7 @@ def _configured(path: Path) -> list[Any]:
     meters = [one for one in section.meters if one.port != "sim"]
     if not meters:
         _fail(f"{path} has no [[hal.meters]] on a real port")
-    return [
-        MeterConfig(
-            evse=one.evse,
-            model=one.model,
-            port=one.port,
-            unit=one.unit,
-            baud_rate=one.baud_rate,
-            parity=one.parity,  # type: ignore[arg-type]
-            stop_bits=one.stop_bits,  # type: ignore[arg-type]
-        )
-        for one in meters
-    ]
+    return [bench_meter(one) for one in meters]
 
 
 def _number(text: str | None) -> int | None:

@@ -30,6 +30,7 @@ def status_text(status: Json) -> str:
         lines.append("         the whole station is out of service")
     lines += [f"Fault    {_fault(fault)}" for fault in station["faults"]]
     lines += [f"Reserved {_reservation(each)}" for each in status["reservations"]]
+    lines += [f"Limit    {_external(each)}" for each in status.get("external_limits", ())]
     lines += [f"Crashed  {name}: {count} times" for name, count in status["crashed_tasks"].items()]
     lines.append("")
     head = (
@@ -48,6 +49,8 @@ def status_text(status: Json) -> str:
     for evse in status["evses"]:
         lines += [f"EVSE {evse['evse_id']} fault: {_fault(fault)}" for fault in evse["faults"]]
         lines += [f"EVSE {evse['evse_id']} limit: {limit}" for limit in _limit(evse.get("limit"))]
+        if evse.get("display") is not None:
+            lines.append(f"EVSE {evse['evse_id']} display: {_one_line(evse['display']['content'])}")
     return "\n".join(lines)
 
 
@@ -77,6 +80,18 @@ def _limit(limit: Json | None) -> list[str]:
         return []
     profile = "" if limit["profile_id"] is None else f" {limit['profile_id']}"
     return [f"{limit['current_a']:.1f} A by {limit['source']}{profile}"]
+
+
+def _external(limit: Json) -> str:
+    first = limit["periods"][0]
+    more = f" and {len(limit['periods']) - 1} more periods" if len(limit["periods"]) > 1 else ""
+    length = "" if limit["duration_s"] is None else f" for {limit['duration_s']} s"
+    return f"{first['limit']:g} {limit['unit']}{more} by {limit['origin']} since {limit['starts_at']}{length}"
+
+
+def _one_line(content: str) -> str:
+    """A message of the CSMS must not write over the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in content)
 
 
 def _kwh(energy_wh: float | None) -> str:

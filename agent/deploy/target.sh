@@ -66,6 +66,8 @@ facts() {
         echo "file.$name=$(digest_of "$place")"
     done <<<"$SYSTEM_FILES"
     echo "board=$(status_value board_firmware || true)"
+    echo "board_pcb=$(board_pcb || true)"
+    echo "pcb=$(wanted_pcb)"
     echo "driver=$(config_value hal driver || true)"
 }
 
@@ -113,6 +115,17 @@ status_json() {
 }
 
 status_value() { status_json | python3 -c "import json, sys; print(json.load(sys.stdin)['station'].get('$1', ''))" 2>/dev/null; }
+
+board_pcb() { # the pin map that the board runs with; nothing if it does not say
+    [ -n "$(current)" ] && agent "$(current)" board show --json --config $ETC/config.toml 2>/dev/null |
+        python3 -c "import json, sys; print(json.load(sys.stdin)['board']['pcb'])" 2>/dev/null
+}
+
+wanted_pcb() {
+    local pcb
+    pcb=$(config_value hal board pcb || true)
+    echo "${pcb:-reference}"
+}
 
 charging() { # EVSEs with a transaction, or nothing
     status_json | python3 -c "import json, sys; print(*(e['evse_id'] for e in json.load(sys.stdin)['evses'] if e['transaction']))" 2>/dev/null
@@ -499,27 +512,46 @@ uninstall() { # PURGE
     fi
 }
 
+# break_in PYTHON PORT: MicroPython's prompt, and whether it has what the firmware needs. Firmware that runs takes no
+# Ctrl-C: it is restarted (it refuses with a car), and listens to one for its first two seconds.
+break_in() {
+    local restart='import asyncio, sys
+from hal.commissioning import ask_board
+asyncio.run(ask_board(sys.argv[1], 115200, "deploy", lambda board: board.reboot()))'
+    for _ in 1 2 3; do
+        "$1" -c "$restart" "$2" >/dev/null 2>&1 || true
+        for _ in 1 2 3; do
+            if "$1" -m mpremote connect "$2" exec 'import logging' >/dev/null 2>&1; then return; fi
+            sleep 0.2
+        done
+    done
+    return 1
+}
+
 # firmware BUNDLE VERSION FORCE: flash the I/O board when it says another version and no car is there.
 firmware() {
-    local port version=$2 python found cars
+    local port version=$2 python found cars pcb has_pcb
     [ "$(config_value hal driver)" = board ] || { say "no board in the configuration" && return; }
     port=$(config_value hal board port)
     [[ $port == /dev/* ]] || { say "the board at $port is not on a local port: not flashed" && return; }
     found=$(status_value board_firmware || true)
-    if [ "$found" = "$version" ]; then
+    pcb=$(wanted_pcb)
+    has_pcb=$(board_pcb || true)
+    if [ "$found" = "$version" ] && [ "${has_pcb:-$pcb}" = "$pcb" ]; then
         say "the board runs firmware $version"
         return
     fi
     cars=$(plugged || true)
-    [ -z "$cars" ] || CODE=7 fail "the board runs firmware ${found:-unknown}, not $version; a car is at EVSE $cars: deploy again when it has left"
+    [ -z "$cars" ] || CODE=7 fail "the board runs firmware ${found:-unknown} for circuit ${has_pcb:-unknown}, not $version for $pcb; a car is at EVSE $cars: deploy again when it has left"
     if [ -z "$found" ] && [ "$3" != yes ]; then
         fail "the board at $port does not say which firmware it runs, so nobody knows whether a car is there. With nothing plugged in: deploy.sh firmware --new-board"
     fi
     python=$(python_of "$(current)")
     local tool=("$python" -m mpremote connect "$port")
-    say "the board gets firmware $version (it runs ${found:-none})"
+    say "the board gets firmware $version for circuit $pcb (it runs ${found:-none} for ${has_pcb:-none})"
+    echo "$pcb" >"$1/pcb.txt"
     systemctl stop $UNIT
-    if ! "${tool[@]}" exec 'import logging' >/dev/null; then
+    if ! break_in "$python" "$port"; then
         systemctl start $UNIT
         fail "the board at $port has no MicroPython with the module logging: see docs/board.md"
     fi
@@ -527,6 +559,7 @@ firmware() {
     if "${tool[@]}" resume exec 'import os; "main.py" in os.listdir() and os.remove("main.py")' &&
         { "${tool[@]}" resume fs rm -r :board >/dev/null 2>&1 || true; } &&
         "${tool[@]}" resume fs cp -r "$1/board" : >/dev/null &&
+        "${tool[@]}" resume fs cp "$1/pcb.txt" :pcb.txt >/dev/null &&
         "${tool[@]}" resume fs cp "$1/main.py" :main.py >/dev/null &&
         "${tool[@]}" resume reset; then
         systemctl start $UNIT

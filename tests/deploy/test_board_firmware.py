@@ -25,6 +25,8 @@ port = "/dev/board"
 MPREMOTE = f"""import subprocess, sys
 with open("/run/mpremote.log", "a") as log:
     print(*sys.argv[1:], file=log)
+if sys.argv[-1] == ":pcb.txt":
+    open("/run/pcb", "w").write(open(sys.argv[-2]).read())
 if sys.argv[-1] == "reset":
     open("/run/version", "w").write("{VERSION}")
     subprocess.run(["systemctl", "restart", "board"], check=True)
@@ -36,7 +38,7 @@ IS_PLUGGED = "evse-agent status --json | grep -q '\"is_plugged\": true'"
 def boarded(charger: Charger, desk: Desk, tmp_path: Path) -> Charger:
     """A charger whose board runs an old firmware."""
     package = charger.ask("echo /opt/evse-agent/venv/lib/python3*/site-packages/mpremote")
-    charger.ask(f"echo 0.0.9 >/run/version && rm -rf {package}/*")
+    charger.ask(f"echo 0.0.9 >/run/version && echo reference >/run/pcb && rm -rf {package}/*")
     Path(f"/proc/{charger.first_process}/root{package}/__main__.py").write_text(MPREMOTE)
     start_board(charger)
     config = tmp_path / "station.toml"
@@ -48,7 +50,7 @@ def boarded(charger: Charger, desk: Desk, tmp_path: Path) -> Charger:
 
 def start_board(charger: Charger, *words: str) -> None:
     charger.ask("systemctl stop board 2>/dev/null || true")
-    charger.start_helper("board", "charger_board.py", "/dev/board", "/run/version", *words)
+    charger.start_helper("board", "charger_board.py", "/dev/board", "/run", *words)
 
 
 def test_an_old_firmware_is_flashed_and_the_same_is_left_alone(boarded: Charger, desk: Desk) -> None:
@@ -63,12 +65,26 @@ def test_an_old_firmware_is_flashed_and_the_same_is_left_alone(boarded: Charger,
         'os.remove("main.py")',
         ":board",
         ":",
+        ":pcb.txt",
         ":main.py",
         "reset",
     ]
     ended = desk.deploy(boarded)
     assert (ended.code, "Nothing to do" in ended.out) == (0, True), ended
     assert boarded.ask("cat /run/mpremote.log").splitlines() == words
+
+
+def test_another_circuit_in_the_configuration_is_flashed_though_the_version_is_the_same(
+    boarded: Charger, desk: Desk, tmp_path: Path
+) -> None:
+    boarded.ask(f"echo {VERSION} >/run/version")
+    start_board(boarded)
+    config = tmp_path / "duo.toml"
+    config.write_text(CONFIG + BOARD + 'pcb = "duo"\n')
+    ended = desk.deploy(boarded, "--config", str(config))
+    assert ended.code == 0, ended
+    assert "The board has the pin map reference, the configuration wants duo" in ended.out
+    assert boarded.ask("cat /run/pcb").strip() == "duo"
 
 
 def test_under_a_car_nothing_is_flashed(boarded: Charger, desk: Desk) -> None:
