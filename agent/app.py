@@ -13,9 +13,11 @@ import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from agent.charging.facts import DriverLeft, Fact
+from agent.boot_note import BootNote
+from agent.charging.facts import DriverLeft, Fact, VendorActionRun
 from agent.charging.ids import BootReason, ResetKind
 from agent.charging.requests import PreparePowerLoss, Request, Result, TransferResult
 from agent.charging.settings import Settings
@@ -23,23 +25,28 @@ from agent.charging.station import Station
 from agent.clock import SystemClock
 from agent.config import Config, HalSection
 from agent.config_check import find_problems
+from agent.csms_door import CsmsDoor, Offline
 from agent.diagnostics.building import Diagnostics, build_log_file, secrets_of
 from agent.errors import ConfigError, ConnectFailed, Problem, StoreError
 from agent.exit_codes import ExitCode
 from agent.log import MessageJournal
+from agent.network_desk import NetworkDesk
+from agent.ocpp.choosing import CONVENTIONS, FrontEnds, LastVersion
 from agent.ocpp.conversation import Conversation
-from agent.ocpp.frontend import FrontEnd, Registration, StationIdentity
+from agent.ocpp.frontend import StationIdentity
 from agent.ocpp.link import Link, connection_url
-from agent.ocpp.v16 import FRONT_END as OCPP16
-from agent.ocpp.v16 import WITH_JSON_IN_DATA_TRANSFER
 from agent.security.certificates import CertificateStore
 from agent.security_desk import SecurityDesk
+from agent.self_description import describe, is_monitored, start_monitoring
 from agent.service import Signs, build_service
 from agent.store.audit import SqlAudit
 from agent.store.availability import SqlAvailability
+from agent.store.customers import SqlCustomers
 from agent.store.db import Database, open_or_bring_back
+from agent.store.display_messages import SqlDisplayMessages
 from agent.store.journal import SqlJournal
 from agent.store.local_list import SqlLocalList
+from agent.store.networks import SqlNetworks
 from agent.store.profiles import SqlProfiles
 from agent.store.reservations import SqlReservations
 from agent.store.security_log import SqlSecurityLog
@@ -61,10 +68,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FRONT_ENDS: dict[str, FrontEnd] = {OCPP16.subprotocol: OCPP16}
 STORE_FILE = "agent.db"
-RESTART_MARK = "EVSE_AGENT_RESTARTED"
-"""Environment variable by which a process that replaced itself tells its successor so."""
 CERTIFICATES = "certificates"
 """Directory of the installed certificates, within the state directory."""
 LAUNCHER = "EVSE_AGENT_LAUNCHER"
@@ -106,7 +110,6 @@ def _run_loop(main: Coroutine[Any, Any, ExitCode]) -> ExitCode:
 
 def _restart() -> None:
     """Become a fresh process with the same arguments; returns only by an exception."""
-    os.environ[RESTART_MARK] = "1"
     log.info("restarting")
     sys.stderr.flush()
     launcher = os.environ.get(LAUNCHER)
@@ -135,7 +138,8 @@ class Agent:
         settings: Settings,
         opened: OpenedHardware,
         *,
-        was_updated: bool = False,
+        networks: NetworkDesk,
+        boot_reason: BootReason = BootReason.POWER_UP,
     ) -> None:
         self.config = config
         self.database = database
@@ -152,7 +156,9 @@ class Agent:
         self._attempted = asyncio.Event()
         self._costs: CostMessages | None = None
         certificates = CertificateStore(config.state_dir / CERTIFICATES)
-        self.security = SecurityDesk(config, settings, self.clock, certificates, opened.hardware.sensors)
+        self.security = SecurityDesk(
+            config, settings, self.clock, certificates, opened.hardware.sensors, networks
+        )
         self.link = Link(
             self.security.link_config(),
             on_open=self._on_open,
@@ -160,10 +166,7 @@ class Agent:
             on_closed=self._on_closed,
             on_failed=self._on_failed,
         )
-        boot_reason = BootReason.REMOTE_RESET if os.environ.pop(RESTART_MARK, "") else BootReason.POWER_UP
-        if was_updated:
-            boot_reason = BootReason.FIRMWARE_UPDATE
-        audit = SqlAudit(database)
+        audit = self.audit = SqlAudit(database)
         actions = HardwareActions(
             opened.hardware,
             lambda: self.station.snapshot(),
@@ -179,7 +182,7 @@ class Agent:
             availability=SqlAvailability(database),
             tokens=SqlTokens(database),
             profiles=SqlProfiles(database),
-            authorizer=_Offline(),
+            authorizer=Offline(),
             vendor=build_registry(
                 config, actions, lambda: self.station.snapshot(), self._transfer, self._own_vendors()
             ),
@@ -189,9 +192,12 @@ class Agent:
             audit=audit,
             local_list=SqlLocalList(database),
             reservations=SqlReservations(database),
+            messages=SqlDisplayMessages(database),
         )
         self.conversation = Conversation(
-            front_ends=front_ends(config),
+            front_ends=FrontEnds(
+                config.csms.subprotocols, json_in_data_transfer=config.csms.json_in_data_transfer
+            ),
             link=self.link,
             station=self.station,
             outbox=self.journal,
@@ -203,6 +209,11 @@ class Agent:
             on_invalid=self.security.watch.message_invalid,
         )
         self.station.authorizer = self.conversation
+        self._last_version = LastVersion(SqlSettings(database), config.csms.subprotocols)
+        self.station.on_describe = partial(
+            describe, config, self.conversation.identity, certificates, lambda: networks.slot
+        )
+        self.station.networks = networks
         self.updater = build_updater(
             config,
             settings,
@@ -217,6 +228,7 @@ class Agent:
         self.station.log_uploads = self.diagnostics
         self.station.subscribe(self._on_fact)
         self.station.credentials = self.security.credentials
+        self.station.customers = SqlCustomers(database)
         self.security.attach(self.link, self.conversation, self.station)
         self._is_up = False
         self.service = build_service(self._signs())
@@ -229,9 +241,12 @@ class Agent:
             settings = await Settings.open(SqlSettings(database), config.settings)
             if config.csms.security_profile > settings.integer("security_profile"):
                 await settings.change("security_profile", str(config.csms.security_profile))
-            was_updated = await was_started_for_update(config, database)
+            boot_reason = await BootNote(SqlSettings(database)).take()
+            if await was_started_for_update(config, database):
+                boot_reason = BootReason.FIRMWARE_UPDATE
             hardware = open_hardware(hal_config(config.hal), loop)
-            agent = cls(config, database, settings, hardware, was_updated=was_updated)
+            networks = await NetworkDesk.open(config, settings, SqlNetworks(database))
+            agent = cls(config, database, settings, hardware, networks=networks, boot_reason=boot_reason)
         except BaseException:
             database.close()
             raise
@@ -242,6 +257,7 @@ class Agent:
         if self.log_file is not None:
             logging.getLogger().addHandler(self.log_file)
         try:
+            self.station.follow(CONVENTIONS[await self._last_version.load()])
             await self.station.load()
             if self.updater is not None:
                 await self.updater.load()
@@ -256,6 +272,8 @@ class Agent:
             self.supervisor.start(
                 "log uploads", lambda: self.diagnostics.run(self._first_attempt), Restart.ALWAYS
             )
+            if is_monitored(self.config):
+                self.supervisor.start("monitoring", self._monitor, Restart.NEVER)
             self.supervisor.start("local API", self._serve_api, Restart.ALWAYS)
             self._is_up = True
             if self.service is not None:
@@ -296,9 +314,21 @@ class Agent:
             await asyncio.to_thread(self.log_file.close)
 
     def _on_open(self, subprotocol: str) -> None:
+        self.station.follow(CONVENTIONS[subprotocol])
+        if self._last_version.is_news(subprotocol):
+            with suppress(ValueError):  # it is being noted
+                self.supervisor.start("version", partial(self._note_version, subprotocol), Restart.NEVER)
+        if self.security.is_elsewhere:
+            self.conversation.start_over()
         self.conversation.on_open(subprotocol)
-        self.security.connection_opened()
+        self.security.connection_opened(subprotocol)
         self._attempted.set()
+
+    async def _note_version(self, subprotocol: str) -> None:
+        try:
+            await self._last_version.note(subprotocol)
+        except StoreError as error:
+            log.warning("the version that is spoken is not noted: %s", error)
 
     def _on_closed(self, reason: str) -> None:
         self.conversation.on_closed(reason)
@@ -308,11 +338,14 @@ class Agent:
         self.security.connection_failed(failure)
         self._attempted.set()
 
-    def _on_reset(self, kind: ResetKind) -> None:
-        """Raises RuntimeError as long as the process could not start anew: better to stay than not to come back."""
+    def _on_reset(self, kind: ResetKind, reason: BootReason | None = None) -> None:
+        """`reason`: what the next BootNotification says. Raises RuntimeError as long as the process could not start
+        anew: better to stay than not to come back."""
         if self.config.agent.on_reset == "restart" and not os.access(sys.executable, os.X_OK):
             raise RuntimeError(f"{sys.executable} cannot be started")
-        self.supervisor.start("reset", lambda: self._reset(kind), Restart.NEVER)
+        was_scheduled = kind is ResetKind.ON_IDLE
+        reason = reason or (BootReason.SCHEDULED_RESET if was_scheduled else BootReason.REMOTE_RESET)
+        self.supervisor.start("reset", lambda: self._reset(kind, reason), Restart.NEVER)
 
     def power_fails(self) -> None:
         """The backup supply gives a few seconds (R16-131); the end is that of `stop`. Again: nothing more."""
@@ -329,14 +362,18 @@ class Agent:
 
     def _restart_for_update(self) -> None:
         try:
-            self._on_reset(ResetKind.SOFT)
+            self._on_reset(ResetKind.SOFT, BootReason.FIRMWARE_UPDATE)
         except (RuntimeError, ValueError) as error:  # ValueError: the station is being reset already
             log.warning("no restart for the firmware update: %s", error)
 
-    async def _reset(self, kind: ResetKind) -> None:
+    async def _reset(self, kind: ResetKind, reason: BootReason) -> None:
         if self.conversation.is_online and not await self.conversation.flush(FLUSH_S[kind]):
             log.warning("transaction messages are still queued; they are sent after the reset")
         await self.security.note_reset(kind, self.journal)
+        try:
+            await BootNote(SqlSettings(self.database)).leave(reason)
+        except StoreError as error:
+            log.error("the next start will not know why it happens: %s", error)
         self.stop(RESET_CODES[kind])
 
     def _own_vendors(self) -> list[Vendor]:
@@ -360,6 +397,10 @@ class Agent:
             self.supervisor.start(
                 f"ConnectorUnplugged {fact.reference}", lambda: costs.driver_left(fact), Restart.NEVER
             )
+
+    async def _monitor(self) -> None:
+        await self._first_attempt()
+        await start_monitoring(self.station, self.database)
 
     def _sources(self, audit: SqlAudit) -> "Sources":
         """What diagnostics are made of."""
@@ -435,9 +476,18 @@ class Agent:
             url = connection_url(self.link.config)
         except ConnectFailed:
             url = self.config.csms.url  # the link says in the log what is wrong with it
+        from agent.self_report import SelfReport
         from agent.web.ports import ApiPorts
         from agent.web.server import LocalApi
 
+        report = SelfReport(
+            hardware=self.opened.hardware,
+            snapshot=self.station.snapshot,
+            probe_store=self.journal.depth,
+            last_failure=lambda: self.link.last_failure,
+            security_profile=lambda: self.link.config.security_profile,
+            crashes=self.supervisor.crashes,
+        )
         ports = ApiPorts(
             about=about(self.config, url),
             station=self.station,
@@ -450,6 +500,14 @@ class Agent:
             simulation=self.opened.simulation,
             diagnostics=self.diagnostics.archive,
             board_firmware=self._board_firmware,
+            self_report=report,
+            board=self.opened.hardware.board,
+            evse_states=lambda: {
+                number: one.evse.state for number, one in self.opened.hardware.evses.items()
+            },
+            note_action=lambda action, evse_id, outcome, detail: self.audit.add(
+                VendorActionRun(self.clock.now(), "local", action, evse_id, outcome, detail)
+            ),
         )
         api = LocalApi(ports, self.config.socket_path, self.config.web.address)
         await api.start()
@@ -460,47 +518,6 @@ class Agent:
             await asyncio.get_running_loop().create_future()
         finally:
             await api.close()
-
-
-class CsmsDoor:
-    """The connection and the conversation as the local API sees them (`web.ports.CsmsPort`)."""
-
-    def __init__(self, link: Link, conversation: Conversation) -> None:
-        self._link = link
-        self._conversation = conversation
-        self.connect = link.connect
-        self.disconnect = link.disconnect
-        self.transfer_data = conversation.transfer_data
-
-    @property
-    def is_connected(self) -> bool:
-        return self._link.is_connected
-
-    @property
-    def subprotocol(self) -> str | None:
-        return self._link.subprotocol
-
-    @property
-    def registration(self) -> str | None:
-        registration = self._conversation.registration
-        return None if registration is Registration.UNKNOWN else registration.value
-
-
-class _Offline:
-    """The authorizer until the conversation stands: nobody to ask."""
-
-    is_online = False
-
-    async def authorize(self, id_token: object, evse_id: int) -> None:
-        return None
-
-
-def front_ends(config: Config) -> dict[str, FrontEnd]:
-    """The OCPP versions to be offered, by subprotocol."""
-    offered = {name: FRONT_ENDS[name] for name in config.csms.subprotocols}
-    if config.csms.json_in_data_transfer and OCPP16.subprotocol in offered:
-        offered[OCPP16.subprotocol] = WITH_JSON_IN_DATA_TRANSFER
-    return offered
 
 
 def station_identity(config: Config, opened: OpenedHardware) -> StationIdentity:

@@ -45,7 +45,8 @@ class CsmsConfig:
     """The connection to the CSMS."""
 
     url: str
-    subprotocols: tuple[str, ...] = _key(("ocpp1.6",), choices=("ocpp1.6",))
+    subprotocols: tuple[str, ...] = _key(("ocpp1.6",), choices=("ocpp1.6", "ocpp2.0.1"))
+    """The OCPP versions that are offered, best first."""
     security_profile: int = _key(0, least=0, most=3)
     password: str = field(default="", repr=False, metadata={"longest": 40})
     password_hex: str = field(
@@ -119,10 +120,14 @@ class SimConfig:
     meter_resets_on_plug_in: bool = False
     phases: int = _key(3, choices=(1, 3))
     max_current_a: float = _key(32.0, least=6, most=80)
+    can_switch_phases: bool = False
+    """There is a relay between one and three phases."""
     outputs: tuple[str, ...] = ("fan",)
     """Names of the simulated auxiliary relays."""
     signs_readings: bool = False
     """The meters sign their readings, as certified ones do."""
+    has_screen: bool = True
+    """Each EVSE has a display for its driver."""
     memory_file: str = ""
     """Where cars and meters are remembered over a restart; empty: a new world each time."""
 
@@ -138,8 +143,12 @@ class BoardConfig:
     has_lock: bool = True
     """False: the lock is not used, even if the board has one."""
     max_current_a: float = _key(80.0, least=6, most=80)
+    pcb: str = _key("reference", pattern="[a-z][a-z0-9_]{0,29}", shape="the name of a file in board/pins")
+    """Which circuit it is: `deploy.sh` writes the name to the board with the firmware."""
     sensors: tuple[str, ...] = ()
     """Names of the board's sensors that the agent shall know."""
+    has_screen: bool = False
+    """Each EVSE has a display, driven by another program that asks the local API."""
     outputs: Mapping[str, int] = field(default_factory=dict)
     """Name -> number of the board's auxiliary relay (0..7)."""
 
@@ -492,6 +501,8 @@ def _check_csms(csms: CsmsConfig) -> Iterator[tuple[KeyPath, str]]:
         yield ("url",), "must not hold a password: use csms.password or csms.password_file"
     if not csms.subprotocols:
         yield ("subprotocols",), "must name at least one subprotocol"
+    if len(set(csms.subprotocols)) < len(csms.subprotocols):
+        yield ("subprotocols",), "names one twice"
     if csms.secure_url and not re.match(r"wss://[^/@]+(/[^@]*)?$", csms.secure_url):
         yield ("secure_url",), "must look like wss://host/path"
     if csms.certificate_key_file and not csms.certificate_file:

@@ -74,13 +74,17 @@ class ConnectFailed(LinkError):
 
     `kind`: UNREACHABLE (network, server busy), REFUSED (a human has to settle it), CREDENTIALS (the same: it does not
     take our password), CONFIGURATION, TLS, TLS_CERTIFICATE (that of the CSMS), TLS_OWN_CERTIFICATE (it does not take
-    ours), TLS_VERSION, TLS_CIPHER. `retry_after_s`: what the server asked for, 0 if nothing.
+    ours), TLS_VERSION, TLS_CIPHER. `retry_after_s`: what the server asked for, 0 if nothing. `status`: of HTTP, as the
+    server answered the upgrade (101: it agreed, but to no subprotocol of ours), else 0.
     """
 
-    def __init__(self, reason: str, kind: str = "UNREACHABLE", retry_after_s: float = 0.0) -> None:
+    def __init__(
+        self, reason: str, kind: str = "UNREACHABLE", retry_after_s: float = 0.0, status: int = 0
+    ) -> None:
         super().__init__(reason)
         self.kind = kind
         self.retry_after_s = retry_after_s
+        self.status = status
 
 
 class LinkClosed(LinkError):

@@ -60,9 +60,12 @@ def redact(value: Any) -> Any:
                 isinstance(value.get(name), str) and value[name].casefold() in SECRET_KEYS
                 for name in ("key",)
             ) or _names_secret_variable(value)
+            is_key_code = value.get("type") == "KeyCode"  # never in any log (2.0.1 C04.FR.04)
             return {
                 name: HIDDEN
-                if name.casefold() in SECRET_KEYS or (names_secret and name in ("value", "attributeValue"))
+                if name.casefold() in SECRET_KEYS
+                or (is_key_code and name == "idToken")
+                or (names_secret and name in ("value", "attributeValue"))
                 else redact(member)
                 for name, member in value.items()
             }

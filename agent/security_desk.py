@@ -7,7 +7,6 @@ fed by `agent/app.py`. Security white paper edition 3, A00, A01, A05 (R16-311 to
 
 import asyncio
 import logging
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -15,14 +14,16 @@ from typing import Protocol
 
 import msgspec
 
+from agent.charging.conventions import Conventions
 from agent.charging.facts import DurableFact
 from agent.charging.ids import ResetKind, SecurityEventType
 from agent.charging.ports import Journal
 from agent.charging.settings import Settings
 from agent.clock import SystemClock
-from agent.config import Config, CsmsConfig
+from agent.config import Config
 from agent.errors import ConnectFailed, StoreError
-from agent.ocpp.backoff import BackOffLimits
+from agent.network_desk import NetworkDesk
+from agent.ocpp.backoff import BackOffLimits, Doubling
 from agent.ocpp.conversation import Conversation
 from agent.ocpp.link import Link, LinkConfig, connection_url
 from agent.security.certificates import CertificateStore
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 ANSWER_S = 0.2
 """The answer to a change of credentials goes out before the connection is closed."""
+OCPP16 = "ocpp1.6"
 PROVEN_AFTER_S = 10.0
 """A connection that lives this long has proven its credentials; a server may refuse them after the upgrade, too."""
 
@@ -43,6 +45,8 @@ PROVEN_AFTER_S = 10.0
 class StationPort(Protocol):
     """What the desk needs of `charging.station.Station`."""
 
+    @property
+    def conventions(self) -> Conventions: ...
     async def report(self, fact: DurableFact) -> None: ...
 
 
@@ -59,8 +63,10 @@ class SecurityDesk:
         clock: SystemClock,
         certificates: CertificateStore,
         sensors: Mapping[str, Sensor],
+        networks: NetworkDesk,
     ) -> None:
         self._config = config
+        self._networks = networks
         self._settings = settings
         self._clock = clock
         self._station: StationPort
@@ -78,10 +84,14 @@ class SecurityDesk:
         self._trial = Trial(settings)
         self._supervisor = Supervisor()
         self._is_closed_by_us = False
+        self._subprotocol = csms.subprotocols[0]
+        """The one spoken last."""
         self._proof: asyncio.TimerHandle | None = None
         clock.on_correction = self.watch.clock_corrected
         settings.subscribe(self._on_setting)
         settings.guard("security_profile", self._profile_obstacle)
+        networks.credentials_obstacle = self._credentials_obstacle
+        networks.on_accepted = lambda: self._start("settle network", self._settle_network)
 
     def attach(self, link: Link, conversation: Conversation, station: StationPort) -> None:
         self.link = link
@@ -103,7 +113,7 @@ class SecurityDesk:
     async def note_reset(self, kind: ResetKind, journal: Journal) -> None:
         """On the disk before the reset and told after it (R16-356): nobody is woken to send it now."""
         event = self.watch.resetting(kind)
-        may_push = self._settings.flag("push_security_events")
+        may_push = self._settings.flag("push_security_events") or self.conventions.hears_every_alarm
         try:
             await journal.record(msgspec.structs.replace(event, is_pushed=may_push))
         except StoreError as error:
@@ -115,9 +125,9 @@ class SecurityDesk:
         """Where to connect and as whom: what the CSMS changed since (key, profile, certificates) beats the file."""
         csms, settings = self._config.csms, self._settings
         key = settings.raw("authorization_key")
-        profile = settings.integer("security_profile")
+        profile = self._networks.security_profile
         try:
-            material = self.credentials.material()
+            material = self.credentials.material(is_migrating=self._networks.is_migrating)
         except OSError as error:
             log.error("the installed certificates cannot be read: %s", error)
             material = Material(ca_file=csms.ca_file)
@@ -127,7 +137,7 @@ class SecurityDesk:
             log.error("the password cannot be read: %s", error)
             password = None
         return LinkConfig(
-            url=url_for(csms, profile),
+            url=self._networks.url(profile),
             identity=self._config.station.identity,
             subprotocols=csms.subprotocols,
             security_profile=profile,
@@ -142,35 +152,60 @@ class SecurityDesk:
             max_frame_bytes=csms.max_frame_bytes,
             ping_interval_s=settings.integer("websocket_ping_interval_s"),
             connect_timeout_s=csms.connect_timeout_s,
-            back_off=BackOffLimits(first_s=csms.backoff_first_s, limit_s=csms.backoff_max_s),
+            back_off=self._back_off(),
+        )
+
+    def _back_off(self) -> BackOffLimits | Doubling:
+        """What 2.x has variables for is theirs as soon as it is spoken, or offered first."""
+        csms, settings = self._config.csms, self._settings
+        if self._subprotocol == OCPP16:
+            return BackOffLimits(first_s=csms.backoff_first_s, limit_s=csms.backoff_max_s)
+        return Doubling(
+            settings.integer("back_off_wait_s"),
+            settings.integer("back_off_random_s"),
+            settings.integer("back_off_doublings"),
         )
 
     def _profile_obstacle(self, wanted: str) -> str | None:
         """Why the security profile cannot be raised to `wanted`, or None (R16-332)."""
         profile = int(wanted)
-        config = replace(
-            self.link_config(), security_profile=profile, url=url_for(self._config.csms, profile)
-        )
-        if profile in (1, 2) and not config.password:
+        config = replace(self.link_config(), security_profile=profile, url=self._networks.url(profile))
+        missing = self._credentials_obstacle(profile)
+        if missing is None:
+            try:
+                connection_url(config)
+            except ConnectFailed as error:
+                return str(error)
+        return missing
+
+    def _credentials_obstacle(self, profile: int) -> str | None:
+        """What is missing for a security profile, or None."""
+        if profile in (1, 2) and not self.link_config().password:
             return "there is no password: set AuthorizationKey first"
         try:
-            missing = self.credentials.profile_obstacle(profile)
-            if missing is None:
-                connection_url(config)
-        except (ConnectFailed, OSError) as error:
+            return self.credentials.profile_obstacle(profile)
+        except OSError as error:
             return str(error)
-        return missing
 
     # --- what becomes of it ----------------------------------------------------------------------------
 
     def connection_failed(self, failure: ConnectFailed) -> None:
         """The link's `on_failed`."""
         self.watch.connection_failed(failure.kind, str(failure))
+        if not self._trial.names:  # new credentials have their chance before another CSMS has its
+            self._networks.connection_failed()
         self._count_failure(failure.kind)
         self.link.config = self.link_config()
 
-    def connection_opened(self) -> None:
+    @property
+    def is_elsewhere(self) -> bool:
+        """The connection of now leads to another CSMS than the one that accepted the station."""
+        return self._networks.is_elsewhere
+
+    def connection_opened(self, subprotocol: str) -> None:
         self._is_closed_by_us = False
+        self._subprotocol = subprotocol
+        self._networks.connection_opened()
         self._proof = asyncio.get_running_loop().call_later(PROVEN_AFTER_S, self._proven)
 
     def connection_closed(self) -> None:
@@ -179,6 +214,7 @@ class SecurityDesk:
             self._proof.cancel()
             self._proof = None
             if not self._is_closed_by_us:
+                self._networks.connection_ended_early()
                 self._count_failure("REFUSED")
         self.link.config = self.link_config()
 
@@ -193,7 +229,15 @@ class SecurityDesk:
 
     def _proven(self) -> None:
         self._proof = None
+        self._networks.connection_proven()
+        self._start("settle network", self._settle_network)
         self._start("settle credentials", self._settle)
+
+    async def _settle_network(self) -> None:
+        raised = await self._networks.settle()
+        if raised is not None:
+            self.watch.raise_event(_RECONFIGURED, raised)
+            self.link.config = self.link_config()
 
     async def _undo(self) -> None:
         for name in await self._trial.undo():
@@ -220,6 +264,10 @@ class SecurityDesk:
     def peer_chain(self) -> tuple[bytes, ...] | None:
         return self.link.peer_chain
 
+    @property
+    def conventions(self) -> Conventions:
+        return self._station.conventions
+
     async def ask_to_sign(self, request: str, *, triggered: bool) -> bool:
         return await self.conversation.ask_to_sign(request, triggered=triggered)
 
@@ -245,13 +293,6 @@ class SecurityDesk:
 
     async def _report(self, event: DurableFact) -> None:
         await self._station.report(event)
-
-
-def url_for(csms: CsmsConfig, profile: int) -> str:
-    """Profiles 2 and 3 may be served elsewhere (A00.FR.006); without an address of their own the same one with TLS."""
-    if profile < 2:
-        return csms.url
-    return csms.secure_url or re.sub("^ws:", "wss:", csms.url)
 
 
 _RECONFIGURED = SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,6 +21,9 @@ from tests.helpers.virtual_time import VirtualTimeLoop
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--board", default=None, help="serial port or socket:// address of a real board to test")
+    parser.addoption(
+        "--ev", default=None, help="serial port or socket:// address of the EV test box at that board"
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -110,14 +114,16 @@ def _no_bad_log_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches a host beyond loopback."""
+def _loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches a host beyond loopback, but the board and the EV box that were named."""
     real_connect = socket.socket.connect
+    named = {urlsplit(request.config.getoption(option) or "").hostname for option in ("--board", "--ev")}
+    allowed = {"localhost", *(named - {None})}
 
     def connect(self: socket.socket, address: object) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             host = str(address[0])  # type: ignore[index]
-            if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            if host not in allowed and not ipaddress.ip_address(host).is_loopback:
                 raise AssertionError(f"a test tried to reach {host}")
         real_connect(self, address)  # type: ignore[arg-type]
 

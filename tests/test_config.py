@@ -152,6 +152,7 @@ def test_an_address_without_host_or_port_is_refused(listen: str) -> None:
         ('ca_file = "/no/such/file"\n', "csms.ca_file: cannot be read: /no/such/file"),
         ('subprotocols = ["ocpp1.5"]\n', "csms.subprotocols[1]: is 'ocpp1.5'"),
         ("subprotocols = []\n", "csms.subprotocols: must name at least one"),
+        ('subprotocols = ["ocpp2.0.1", "ocpp2.0.1"]\n', "csms.subprotocols: names one twice"),
         ("backoff_first_s = 500\n", "csms.backoff_first_s: is longer than backoff_max_s"),
     ],
 )

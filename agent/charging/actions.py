@@ -21,6 +21,8 @@ class Timer(StrEnum):
     """An EV needs some seconds to react to an offer; until then nobody says that it does not want to charge."""
     BOARD_LOST = "board_lost"
     """The I/O board is silent; after this the transaction is given up."""
+    OPENING = "opening"
+    """A start failed for which nobody is asked to come again; after this it is tried again."""
 
 
 class Purpose(StrEnum):
@@ -105,11 +107,24 @@ class OpenTransaction(Struct, frozen=True):
     remote_start_id: int | None = None
     reservation: Reservation | None = None
     """What the start uses, if it still holds."""
+    charging_state: ChargingState = ChargingState.EV_CONNECTED
+    is_plugged: bool = True
+    needs_signature: bool = False
+    """There is no start without a reading that the meter signed (start point DataSigned)."""
 
 
 class UpdateTransaction(Struct, frozen=True):
+    """Commit what happened within the transaction."""
+
     trigger: TriggerReason
     charging_state: ChargingState
+    connector_id: ConnectorId | None = None
+    """An EV was just connected there."""
+    is_authorized: bool = True
+    id_token: IdToken | None = None
+    """Who was just authorized, or ended the authorization."""
+    remote_start_id: int | None = None
+    reservation: Reservation | None = None
 
 
 class CloseTransaction(Struct, frozen=True):
@@ -118,6 +133,7 @@ class CloseTransaction(Struct, frozen=True):
     reason: StopReason
     trigger: TriggerReason
     id_token: IdToken | None
+    charging_state: ChargingState = ChargingState.EV_CONNECTED
 
 
 Action: TypeAlias = (

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo
+from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
 
+UNQUESTIONED = frozenset({IdTokenType.CENTRAL, IdTokenType.NO_AUTHORIZATION})
+"""Types of tokens that nobody is asked about: they come from the CSMS, or nobody shows who he is. What is said of them
+is not remembered either (2.0.1 C02.FR.03, C03.FR.01, C03.FR.02, C05.FR.01, C05.FR.02)."""
 VALID = frozenset({AuthorizationStatus.ACCEPTED, AuthorizationStatus.CONCURRENT_TX})
 """A token in use elsewhere is not a bad token (R16-225); whether it may start is the CSMS's business."""
 
@@ -22,6 +25,10 @@ class Rules:
     local_pre_authorize: bool
     local_authorize_offline: bool
     allow_unknown_offline: bool
+    recheck_listed: bool = True
+    """A token that the list says is no good is asked for all the same (2.0.1 C14.FR.03)."""
+    recheck_cached: bool = True
+    """The same of the cache (2.0.1 C12.FR.05)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,9 @@ def decide(
         good = VALID if listed is not None else {AuthorizationStatus.ACCEPTED}
         if rules.local_pre_authorize and known is not None and status in good:
             return Accept(known)  # R16-094, R16-227
+        rechecks = rules.recheck_cached if listed is None else rules.recheck_listed
+        if known is not None and status is not None and status not in VALID and not rechecks:
+            return Refused(str(status))
         return Ask()  # R16-089; R16-105: also a token known as not valid is asked for again
     if known is None or status is None:
         allowed = rules.allow_unknown_offline  # R16-096
@@ -84,7 +94,9 @@ def judge(answer: IdTokenInfo, now: datetime) -> Accept | Refused:
 def is_same_driver(
     holder: IdToken | None, holder_group: IdToken | None, other: IdToken, other_group: IdToken | None
 ) -> bool:
-    """The same token, or two of one group. A token is never compared with a group (R16-041)."""
+    """The same token, or two of one group. A token is never compared with a group (R16-041).
+
+    Groups have one name each, whatever type a CSMS gives it (2.0.1 C09.FR.13 is no more than a recommendation)."""
     if other.is_same(holder):
         return True
-    return holder_group is not None and holder_group.is_same(other_group)
+    return holder_group is not None and other_group is not None and holder_group.key == other_group.key

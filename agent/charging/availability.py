@@ -5,6 +5,7 @@ power cut (R16-186, R16-189 to R16-191). OCPP 1.6 4.9, 5.2, 7.36; severities are
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from agent.charging.ids import ConnectorId, EvseId, StopReason
@@ -61,6 +62,44 @@ def places_of(target: Place, connectors: Mapping[EvseId, int]) -> tuple[Place, .
     if connector_id == 0:
         return tuple((evse_id, connector) for connector in range(connectors[evse_id] + 1))
     return ((evse_id, connector_id),)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a word about a place comes to."""
+
+    states: Mapping[Place, bool]
+    """What is to hold at the place and at everything that it stands for."""
+    own: Mapping[Place, bool]
+    """What is remembered as said of these very places."""
+
+
+def change_of(
+    target: Place,
+    is_operative: bool,
+    connectors: Mapping[EvseId, int],
+    own: Mapping[Place, bool],
+    *,
+    has_layers: bool,
+) -> Change | None:
+    """None when there is no such place. `own`: what was said of each place before.
+
+    Without layers the last word counts for all that the place stands for (1.6). With layers a place is in service when
+    it, its EVSE and the station are: what comes back comes back as it was (2.0.1 G03.FR.07, G04.FR.08)."""
+    places = places_of(target, connectors)
+    if places is None:
+        return None
+    if not has_layers:
+        states = dict.fromkeys(places, is_operative)
+        return Change(states, {**dict.fromkeys(places, True), target: is_operative})
+    said = {**own, target: is_operative}
+    states = {
+        (evse_id, connector_id): all(
+            said.get(place, True) for place in (STATION, (evse_id, 0), (evse_id, connector_id))
+        )
+        for evse_id, connector_id in places
+    }
+    return Change(states, {target: is_operative})
 
 
 def is_operative(states: Mapping[Place, bool], evse_id: EvseId, connector_id: ConnectorId) -> bool:

@@ -3,14 +3,14 @@
 Works on the EVSE's queue, one job after the other, so that facts stand in the order in which they happened. A start is
 committed before charging is permitted; a stop is committed after the board was told to open, and is tried until the
 disk takes it. Samples that a full disk does not take are kept back in memory, bounded, and stored in their order later.
-The rules are in `transactions.py` and `metering.py`; called by `evse_runner.py`.
+What a reading holds is `readings.py`; the rules are in `transactions.py`. Called by `evse_runner.py`.
 OCPP 1.6 3.16, 4.8, 4.10, errata 3.14; design walk D.
 """
 
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 from agent.charging.actions import CloseTransaction, OpenTransaction, UpdateTransaction
 from agent.charging.core import StationCore
 from agent.charging.events import EnergyUsed, OpeningFailed, TransactionClosed, TransactionOpened
-from agent.charging.facts import Sample, TransactionFact, TransactionStarted
-from agent.charging.ids import ReadingContext, StopReason, TransactionId, TriggerReason
-from agent.charging.measurands import OUTLET
-from agent.charging.metering import register_sample, register_wh, take_sample, thinned, with_register
+from agent.charging.facts import Sample, TransactionFact, TransactionStarted, TransactionUpdated
+from agent.charging.ids import ChargingState, ReadingContext, StopReason, TransactionId, TriggerReason
+from agent.charging.metering import register_wh
 from agent.charging.ports import OpenTransaction as FoundTransaction
-from agent.charging.signing import Signing
-from agent.charging.transactions import Book
+from agent.charging.readings import KEPT_BACK_LIMIT, Readings, Use
+from agent.charging.session_values import Condition, Phase
+from agent.charging.signing import is_signed_sample
+from agent.charging.transactions import Book, Update
 from agent.errors import StoreError
 from hal.ports import FaultCode, MeterReading
 
@@ -37,8 +38,6 @@ log = logging.getLogger(__name__)
 OPENING_LIMIT_S = 8.0
 """After charging is forbidden an EV may take this long until the contactor is open; then the register stands still."""
 STORE_RETRY_S = (1.0, 2.0, 5.0, 15.0, 60.0)
-KEPT_BACK_LIMIT = 200
-"""Samples kept in memory while the disk takes nothing; of more, every other one in between is dropped."""
 NO_METER = MeterReading(at_time=0.0, energy_import_wh=0.0)
 """Of an EVSE without a meter: nothing is measured, so nothing is billed."""
 
@@ -55,11 +54,10 @@ class Bookkeeping:
         """Loop time at which the running transaction began."""
         self.kept_time = 0.0
         """Loop time at which the register was last put on disk."""
-        self.interval_first: MeterReading | None = None
-        """The reading with which the running interval of the sampled readings began (R16-160)."""
-        self._signing = Signing(core, runner.evse_id, runner.ports.signer)
-        self._kept_back: list[MakeFact] = []
-        self._stop_kept_back: list[Sample] = []
+        self.readings = Readings(core, runner)
+        self._has_begin_sample = False
+        self._kept_back: list[tuple[MakeFact, bool]] = []
+        """(fact, whether nothing else says what it says)"""
 
     # --- start -----------------------------------------------------------------------------------------
 
@@ -87,7 +85,14 @@ class Bookkeeping:
         at = self._core.clock.now()
         begin = ReadingContext.TRANSACTION_BEGIN
         is_metered = self._runner.meter is not None
-        sample = self._sample(reading, begin, "sampled_measurands", start_wh, at) if is_metered else None
+        self.readings.begin(action.id_token)
+        is_known = action.is_plugged or not self._runner.may_move_to  # where the EV will be
+        sample = None
+        if is_known and not self._core.conventions.tells_begin_apart:
+            signature = action.needs_signature
+            sample = await self.readings.of_start(reading, start_wh, at, needs_signature=signature)
+        if action.needs_signature and not is_signed_sample(sample):
+            return "the meter did not sign"
         started = TransactionStarted(
             transaction_id=str(uuid.uuid4()),
             evse_id=self._runner.evse_id,
@@ -101,6 +106,10 @@ class Bookkeeping:
             reservation_id=self._core.reserving.used_by(action.reservation),
             remote_start_id=action.remote_start_id,
             sample=sample,
+            charging_state=action.charging_state,
+            is_placed=action.is_plugged,
+            phases=self._phases() if action.charging_state is ChargingState.CHARGING else None,
+            cable_max_a=self._cable_max_a() if action.is_plugged else None,
         )
         await self._core.limiting.bind(started)
         try:
@@ -110,10 +119,10 @@ class Bookkeeping:
             return "the start cannot be stored"
         self.book = Book.begun(started)
         self.begun_time = self.kept_time = begun_time
-        self.interval_first = reading if is_metered else None
-        self._signing.begin(started.id_token)
-        if is_metered:
-            await self._keep_for_stop(self._stop_entries(), reading, begin, at)
+        self._has_begin_sample = is_known
+        if is_metered and is_known:
+            self.readings.begin_intervals(reading)
+            await self.readings.keep(self.book, self.readings.entries_of_end(), reading, begin, at)
         self._core.publish(started)
         await self._tell_begin(reading, at)
         self._runner.hear(TransactionOpened())
@@ -123,18 +132,20 @@ class Bookkeeping:
     async def _tell_begin(self, reading: MeterReading, at: datetime) -> None:
         """The reading that StartTxnSampledData asks for, before any energy flows: where a meter signs, signed."""
         book = self.book
-        is_wanted = bool(
-            self._core.settings.listed("start_measurands")
-        )  # empty means nothing, not the register
-        if book is None or self._runner.meter is None or not is_wanted:
+        if book is None or not self._core.conventions.tells_begin_apart:
             return
-        begin, start_wh = ReadingContext.TRANSACTION_BEGIN, book.register_wh
-        plain = self._sample(reading, begin, "start_measurands", start_wh, at)
-        if not plain.values:
+        sample = await self.readings.of_start(reading, book.register_wh, at)
+        if sample is None:
             return
-        sample = await self._signing.signed(plain, at_start=True)
         state, offline = self._runner.session.charging_state, not self._core.is_online
         await self._record(lambda book: book.metered(sample, state, offline))
+
+    def _phases(self) -> int | None:
+        return self._core.limiting.phases_used(self._runner)
+
+    def _cable_max_a(self) -> int | None:
+        cable_a = self._runner.ports.evse.state.cable_a
+        return None if cable_a is None else int(cable_a)
 
     async def _read_to_start(self) -> MeterReading | None:
         meter = self._runner.meter
@@ -150,9 +161,9 @@ class Bookkeeping:
     def resume(self, found: FoundTransaction) -> None:
         """A transaction that was open when the power went goes on."""
         self.book = Book.found(found)
-        self.interval_first = None
+        self._has_begin_sample = found.is_placed
         self.begun_time = self.kept_time = self._core.clock.time()
-        self._signing.begin(found.started.id_token)
+        self.readings.begin(found.started.id_token)
 
     def bind(self, transaction_id: TransactionId, reference: str) -> None:
         """The CSMS calls the transaction `reference`."""
@@ -162,55 +173,138 @@ class Bookkeeping:
     # --- in between ------------------------------------------------------------------------------------
 
     async def update(self, action: UpdateTransaction) -> None:
+        """Something changed within the transaction."""
         if self.book is None:
             return
-        now = self._core.clock.now()
-        trigger, state, offline = action.trigger, action.charging_state, not self._core.is_online
-        # One that cannot be stored is forgotten: the next one says where things stand then, and takes its number.
-        await self._record(lambda book: book.updated(now, trigger, state, offline))
-
-    async def sample(self, context: ReadingContext, at: datetime | None = None) -> None:
-        """A due reading of the running transaction; `at`: the instant on the grid that it stands for."""
-        is_periodic = context is ReadingContext.SAMPLE_PERIODIC
-        sent, kept = (
-            ("sampled_measurands", "stop_sampled_measurands")
-            if is_periodic
-            else ("aligned_measurands", "stop_aligned_measurands")
+        now, offline = self._core.clock.now(), not self._core.is_online
+        sample = await self._arrived(now) if action.connector_id is not None else None
+        what = Update(
+            is_authorized=action.is_authorized,
+            id_token=action.id_token,
+            remote_start_id=action.remote_start_id,
+            reservation_id=self._core.reserving.used_by(action.reservation),
+            connector_id=action.connector_id,
         )
+        phases, cable_a = self._phases(), self._cable_max_a()
+
+        def make(book: Book) -> TransactionFact:
+            return book.updated(
+                now,
+                action.trigger,
+                action.charging_state,
+                offline,
+                what=what,
+                phases=phases,
+                cable_a=cable_a,
+                sample=sample,
+            )
+
+        if action.trigger is TriggerReason.REMOTE_START:
+            bound = make(self.book)
+            assert isinstance(bound, TransactionUpdated)
+            await self._core.limiting.bind(bound)
+        is_needed = action.id_token is not None or action.connector_id is not None
+        # One that only says where things stand is forgotten if it cannot be stored: the next one says it, too.
+        if not await self._record(make) and is_needed:
+            self._keep_back(make, is_needed=True)
+
+    async def _arrived(self, at: datetime) -> Sample | None:
+        """An EV is connected. Where that was open at the start, the readings of the start are taken now (2.0.1
+        E01.FR.17), and what is billed counts from here."""
+        if self.book is None or self._has_begin_sample:
+            return None
+        self._has_begin_sample = True
+        reading = await self._read_to_start() if self.book.is_moved else await self._read()
+        start_wh = register_wh(reading)
+        if self.book is None or reading is None or start_wh is None:
+            return None
+        if self.book.is_moved:
+            self.book = self.book.begun_at_register(start_wh, at)
+        if self._runner.meter is None:
+            return None
+        self.readings.begin_intervals(reading)
+        begin, entries = ReadingContext.TRANSACTION_BEGIN, self.readings.entries_of_end()
+        await self.readings.keep(self.book, entries, reading, begin, at)
+        if self._core.conventions.tells_begin_apart:
+            return None
+        return await self.readings.of_start(reading, self.book.register_wh, at)
+
+    async def report(self, reading: MeterReading | None) -> None:
+        """Where the transaction stands, because somebody asked (2.0.1 F06.FR.07). `reading`: taken for it just now."""
+        if self.book is None or self._runner.session.phase is not Phase.OPEN:
+            return
+        now, offline = self._core.clock.now(), not self._core.is_online
+        state, phases = self._runner.session.charging_state, self._phases()
+        what = Update(is_authorized=self._runner.session.has(Condition.AUTHORIZED))
+        sample: Sample | None = None
+        if reading is not None:
+            self.enter(reading)
+            sample = self.readings.of_request(reading, self.book.register_wh, now)
+        trigger = TriggerReason.TRIGGER
+        await self._record(
+            lambda book: book.updated(now, trigger, state, offline, what=what, phases=phases, sample=sample)
+        )
+
+    # --- from one EVSE to another ----------------------------------------------------------------------
+
+    def give_up(self) -> Book | None:
+        """The transaction goes on elsewhere."""
+        book, self.book = self.book, None
+        self.readings.end()
+        self._core.sampling.end(self._runner)
+        return book
+
+    def take_over(self, book: Book) -> None:
+        """A transaction that waited for its cable at another EVSE."""
+        self.book = book.brought(self._runner.evse_id)
+        self._has_begin_sample = False
+        self.begun_time = self.kept_time = self._core.clock.time()
+        self.readings.begin(book.started.id_token)
+        self._core.sampling.begin(self._runner)
+
+    # --- readings --------------------------------------------------------------------------------------
+
+    async def sample(self, context: ReadingContext, at: datetime | None, uses: frozenset[Use]) -> None:
+        """A due reading of the running transaction; `at`: the instant on the grid that it stands for."""
         if self.book is None:
             return
         reading = await self._read()
-        if reading is None:
+        book = self.book
+        if reading is None or book is None:
             return
         at = at or self._core.clock.now()
-        register = self.book.register_wh
-        entries, kept_entries = self._core.settings.listed(sent), self._core.settings.listed(kept)
-        if is_periodic:
-            plain = self._sample(reading, context, sent, register, at)
-            samples: tuple[Sample, ...] = (await self._signing.signed(plain),)
-            await self._keep_for_stop(kept_entries, reading, context, at)
-            self.interval_first = with_register(reading, register)
-        else:
-            offer, reading = self._runner.offer(reading), with_register(reading, register)
-            period = self._core.sampling.ended_period(self._runner.evse_id, reading, offer, OUTLET, at)
-            samples = await self._signed(period.samples(entries, reading, at, offer, OUTLET))
-            if kept_entries:
-                kept_samples = period.samples(kept_entries, reading, at, offer, OUTLET)
-                await self._keep_samples(*await self._signed(kept_samples))
+        take = (
+            self.readings.periodic
+            if context is ReadingContext.SAMPLE_PERIODIC
+            else self.readings.clock_aligned
+        )
+        samples = await take(book, reading, at, uses)
         if not samples:
             return
-        state, offline = self._runner.session.charging_state, not self._core.is_online
+        state, offline, phases = (
+            self._runner.session.charging_state,
+            not self._core.is_online,
+            self._phases(),
+        )
         sample, before = samples[-1], samples[0] if len(samples) > 1 else None
 
-        def make(book: Book) -> TransactionFact:
-            return book.metered(sample, state, offline, at=at, period=before, register_wh=register)
+        def make(now: Book) -> TransactionFact:
+            return now.metered(
+                sample, state, offline, at=at, period=before, register_wh=book.register_wh, phases=phases
+            )
 
         if await self._record(make):
             self.kept_time = self._core.clock.time()
             return
-        self._kept_back.append(make)
+        self._keep_back(make)
+
+    def _keep_back(self, make: MakeFact, *, is_needed: bool = False) -> None:
+        """In memory, until the disk takes something; of too many readings every other one goes (2.0.1 E11.FR.05)."""
+        self._kept_back.append((make, is_needed))
         if len(self._kept_back) > KEPT_BACK_LIMIT:
-            self._kept_back = [self._kept_back[0], *self._kept_back[2:-1:2], self._kept_back[-1]]
+            between = enumerate(self._kept_back[1:-1])
+            kept = [each for position, each in between if each[1] or position % 2]
+            self._kept_back = [self._kept_back[0], *kept, self._kept_back[-1]]
 
     async def _record(self, make: MakeFact) -> bool:
         """Store the fact that `make` gives, after those that were kept back, in one commit. False: not stored."""
@@ -226,7 +320,7 @@ class Bookkeeping:
         """What was kept back, and then what `make` gives, each with its number."""
         book, facts = self.book, []
         assert book is not None
-        for each in (*self._kept_back, make):
+        for each in (*(kept for kept, _is_needed in self._kept_back), make):
             facts.append(each(book))
             book = book.after(facts[-1])
         return facts
@@ -309,7 +403,7 @@ class Bookkeeping:
         if book is None:
             return
         at = self._core.clock.now()
-        offline, samples = not self._core.is_online, await self._samples_of_stop(book, reading, at)
+        offline, samples = not self._core.is_online, await self.readings.at_end(book, reading, at)
         await self._record_until_stored(
             lambda book: book.stopped(
                 at=max(at, book.started.at),
@@ -318,6 +412,7 @@ class Bookkeeping:
                 id_token=action.id_token,
                 offline=offline,
                 samples=samples,
+                state=action.charging_state,
             )
         )
         self._core.sampling.begin_period(self._runner.evse_id, reading)
@@ -331,9 +426,9 @@ class Bookkeeping:
             at=max(book.register_at, found.started.at),
             reason=StopReason.POWER_LOSS,
             trigger=TriggerReason.ABNORMAL_CONDITION,
-            id_token=found.started.id_token,
+            id_token=found.id_token or found.started.id_token,
             offline=True,
-            samples=await self._samples_of_stop(book, None, book.register_at),
+            samples=await self.readings.at_end(book, None, book.register_at),
         )
         await self._core.record(stopped)
         self._core.publish(stopped)
@@ -351,84 +446,8 @@ class Bookkeeping:
                 await asyncio.sleep(pause_s)
                 attempt += 1
             else:
-                self.book = self.interval_first = None
-                self._stop_kept_back.clear()
+                self.book = None
+                self.readings.end()
                 self._runner.clear_fault(FaultCode.METER_IMPLAUSIBLE)
                 self._recorded(facts)
                 return
-
-    # --- samples ---------------------------------------------------------------------------------------
-
-    def _stop_entries(self) -> tuple[str, ...]:
-        settings = self._core.settings
-        both = settings.listed("stop_sampled_measurands") + settings.listed("stop_aligned_measurands")
-        return tuple(dict.fromkeys(both))
-
-    def _sample(
-        self,
-        reading: MeterReading,
-        context: ReadingContext,
-        setting: str,
-        register: int,
-        at: datetime,
-    ) -> Sample:
-        entries = self._core.settings.listed(setting)
-        offer, billed = self._runner.offer(reading), with_register(reading, register)
-        return take_sample(entries, billed, at, context, offer, since=self.interval_first)
-
-    async def _keep_for_stop(
-        self, entries: Sequence[str], reading: MeterReading, context: ReadingContext, at: datetime
-    ) -> None:
-        """Collect what the stop will tell (R16-164, R16-165); nothing when nothing is asked for."""
-        if self.book is None or not entries:
-            return
-        offer, billed = self._runner.offer(reading), with_register(reading, self.book.register_wh)
-        sample = take_sample(entries, billed, at, context, offer, since=self.interval_first)
-        await self._keep_samples(await self._signing.signed(sample))
-
-    async def _signed(self, samples: Iterable[Sample]) -> tuple[Sample, ...]:
-        return tuple([await self._signing.signed(sample) for sample in samples])
-
-    async def _keep_samples(self, *samples: Sample) -> None:
-        """Until the stop; in memory while the disk takes nothing."""
-        waiting = self._stop_kept_back
-        waiting += [sample for sample in samples if sample.values]
-        while waiting and self.book is not None:
-            try:
-                await self._core.journal.add_stop_sample(self.book.started.transaction_id, waiting[0])
-            except StoreError as error:
-                self._core.store_failed(error)
-                break
-            waiting.pop(0)
-        if len(waiting) > KEPT_BACK_LIMIT:
-            waiting[:] = [waiting[0], *waiting[2:-1:2], waiting[-1]]
-
-    async def _samples_of_stop(
-        self, book: Book, reading: MeterReading | None, at: datetime
-    ) -> tuple[Sample, ...]:
-        """Begin, what was collected, End (R16-165); nothing unless a list asks for it (R16-130)."""
-        entries = self._stop_entries()
-        if not entries or self._runner.meter is None:
-            return ()
-        try:
-            kept = list(await self._core.journal.stop_samples(book.started.transaction_id))
-        except StoreError as error:
-            self._core.store_failed(error)
-            kept = []
-        kept += self._stop_kept_back
-        if not kept or kept[0].context is not ReadingContext.TRANSACTION_BEGIN:
-            start_wh = book.started.meter_start_wh
-            begin = register_sample(entries, start_wh, book.started.at, ReadingContext.TRANSACTION_BEGIN)
-            kept[:0] = [begin] if begin is not None else []
-        context = ReadingContext.TRANSACTION_END
-        if reading is not None:
-            offer, billed = self._runner.offer(reading), with_register(reading, book.register_wh)
-            aligned = self._core.settings.listed("stop_aligned_measurands")
-            kept += self._core.sampling.partial_period(self._runner.evse_id, aligned, billed, offer, at)
-            plain = take_sample(entries, billed, at, context, offer, since=self.interval_first)
-            end: Sample | None = await self._signing.signed(plain)
-        else:
-            end = register_sample(entries, book.register_wh, at, context)
-        if end is not None and end.values:
-            kept.append(end)
-        return thinned(kept, self._core.settings.integer("stop_max_samples"))

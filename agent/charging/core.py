@@ -11,6 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from agent.charging.availability import STATION, STORE_FAULT, Place, is_operative
+from agent.charging.conventions import Conventions
 from agent.charging.facts import (
     AvailabilityChanged,
     DurableFact,
@@ -22,15 +23,18 @@ from agent.charging.facts import (
     LogUploadChanged,
 )
 from agent.charging.ids import EvseId, ResetKind
+from agent.charging.measurands import DEFAULT_ENTRY
 from agent.charging.ports import (
     AuditLog,
     Authorizer,
     AvailabilityStore,
     Clock,
     Credentials,
+    CustomerStore,
     FirmwareUpdates,
     Journal,
     LogUploads,
+    Networks,
     TokenStore,
     VendorCommands,
 )
@@ -48,12 +52,16 @@ if TYPE_CHECKING:
     from agent.charging.identification import Identification
     from agent.charging.limiting import Limiting
     from agent.charging.listing import Listing
+    from agent.charging.monitoring_watch import Monitoring
     from agent.charging.reserving import Reserving
     from agent.charging.sampling import Sampling
+    from agent.charging.screens import Screens
 
 log = logging.getLogger(__name__)
 
 Listener = Callable[[Fact], None]
+
+_SENT_LISTS = ("sampled_measurands", "aligned_measurands")
 
 
 class StationCore:
@@ -63,6 +71,7 @@ class StationCore:
     listing: "Listing"
     reserving: "Reserving"
     costs: "CostDisplay"
+    screens: "Screens"
 
     def __init__(
         self,
@@ -88,19 +97,29 @@ class StationCore:
         self.clock = clock
         self.on_reset = on_reset
         self.audit = audit
+        self.conventions = Conventions()
+        """Of the partner that the station speaks with, or spoke with last."""
         self.supervisor = Supervisor()
         self.runners: dict[EvseId, EvseRunner] = {}
         self.wanted: dict[Place, bool] = {}
         """Availability as last asked for: what is on disk."""
+        self.own_availability: dict[Place, bool] = {}
+        """What was said of each very place (`availability.change_of`)."""
         self.in_force: dict[Place, bool] = {}
         """Availability as it is: what waits for a transaction is not in it yet."""
         self.faults: dict[str, ActiveFault] = {}
         self.is_resetting = False
+        self.resetting_evses: set[EvseId] = set()
+        """EVSEs that are being reset, or wait for the end of their transaction for it."""
         self.is_updating = False
         """New firmware is about to be installed: what runs goes on, nothing new starts (R16-296)."""
         self.firmware_updates: FirmwareUpdates | None = None
         self.log_uploads: LogUploads | None = None
         self.credentials: Credentials | None = None
+        self.networks: Networks | None = None
+        self.customers: CustomerStore | None = None
+        self.monitoring: Monitoring | None = None
+        """None: nobody could be told."""
         self.is_online = False
         self.was_accepted = False
         """A CSMS has accepted the station since the start."""
@@ -190,11 +209,19 @@ class StationCore:
                 unlock_on_ev_disconnect=settings.flag("unlock_on_ev_side_disconnect"),
                 stop_on_invalid_id=settings.flag("stop_on_invalid_id"),
                 max_energy_on_invalid_id_wh=settings.integer("max_energy_on_invalid_id_wh"),
-                start_points=settings.listed("tx_start_point"),
-                stop_points=settings.listed("tx_stop_point"),
+                grants_energy_first=self.conventions.grants_energy_first,
+                awaits_lost_ev=self.conventions.awaits_lost_ev,
+                start_points=self.conventions.start_points or settings.listed("tx_start_point"),
+                stop_points=self.conventions.stop_points or settings.listed("tx_stop_point"),
                 forgets_plugged=self._has_shared_reader(),
             )
         return self._policy
+
+    def measurands_of(self, name: str) -> tuple[str, ...]:
+        """What a list asks for. Empty: nothing, or the register of a list that is sent (OCPP 1.6 9.1)."""
+        entries = self.settings.listed(name)
+        means_register = self.conventions.empty_list_is_register and name in _SENT_LISTS
+        return (DEFAULT_ENTRY,) if means_register and not entries else entries
 
     def _has_shared_reader(self) -> bool:
         """Could a token at one reader mean more than one EVSE?"""
@@ -238,7 +265,8 @@ class StationCore:
     # --- availability ----------------------------------------------------------------------------------
 
     def may_be_used(self, evse_id: EvseId, connector_id: int) -> bool:
-        return not self.is_updating and is_operative(self.in_force, evse_id, connector_id)
+        is_held_back = self.is_updating or evse_id in self.resetting_evses
+        return not is_held_back and is_operative(self.in_force, evse_id, connector_id)
 
     def set_updating(self, is_updating: bool) -> None:
         """Free connectors become Unavailable now, the others when their transaction ends (R16-073, R16-368)."""

@@ -2,7 +2,7 @@
 
 The shell around `tariff.py`. What is shown is part of the snapshot, so every display (the local API, later a screen)
 shows the same. Nothing is calculated or billed here, nothing survives a restart. Built by `station.py`; asked through
-`execution.py`. Source: OCA application note "OCPP & California Pricing Requirements" 3.1.
+`execution.py`. Source: OCA application note "OCPP & California Pricing Requirements" 3.1; 2.0.1 part 2, I01 to I06.
 """
 
 import json
@@ -36,6 +36,7 @@ from agent.charging.tariff import (
     Seen,
     Text,
     Watch,
+    amount_text,
     default_texts,
     parse_offset,
 )
@@ -63,6 +64,7 @@ _OF_PRICES = (
     "next_time_offset",
     "next_time_offset_at",
 )
+_OF_COSTS = ("tariff_enabled", "cost_enabled", "tariff_fallback_text", "total_cost_fallback_text", "currency")
 
 
 @dataclass(slots=True)
@@ -77,6 +79,16 @@ class _Place:
     is_over: bool = False
     left_at: datetime | None = None
     """The cable was unplugged, and the CSMS has not been told."""
+    languages: tuple[str, ...] = ()
+    """Of the driver, the preferred one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Driver:
+    """What is known of one who has not started yet."""
+
+    texts: tuple[Text, ...]
+    languages: tuple[str, ...]
 
 
 class CostDisplay:
@@ -84,12 +96,15 @@ class CostDisplay:
         self._core = core
         self._execution = execution
         self._places = {evse_id: _Place() for evse_id in core.hardware.evses}
-        self._prices: dict[str, tuple[Text, ...]] = {}
+        self._drivers: dict[str, _Driver] = {}
         self._unsubscribe: Callable[[], None] = lambda: None
         self._fit_settings()
 
     def _fit_settings(self) -> None:
         settings = self._core.settings
+        if not self.is_active:
+            for name in _OF_COSTS:
+                settings.drop(name)
         if not settings.flag("price_display"):
             for name in _OF_PRICES:
                 settings.drop(name)
@@ -117,8 +132,14 @@ class CostDisplay:
         known = self._core.settings.listed("display_languages")
         return None if value in known else f"{value} is none of {', '.join(known)}"
 
+    @property
+    def is_active(self) -> bool:
+        """By the application note of 1.6, or because there is a display, which is all that 2.x needs."""
+        has_display = any(ports.display is not None for ports in self._core.hardware.evses.values())
+        return has_display or self._core.settings.flag("price_display")
+
     def begin(self) -> None:
-        if self._core.settings.flag("price_display"):
+        if self.is_active:
             self._unsubscribe = self._core.subscribe(self._on_fact)
 
     def end(self) -> None:
@@ -128,9 +149,16 @@ class CostDisplay:
 
     def shown(self, evse_id: EvseId) -> CostShown | None:
         """What the driver at this EVSE is told; the default price as long as there is nothing better."""
-        if not self._core.settings.flag("price_display"):
+        if not self.is_active:
             return None
-        return self._places[evse_id].shown or self._default()
+        shown, default = self._places[evse_id].shown, self._default()
+        if shown is None or default is None or shown.texts or shown.is_final:
+            return shown or default
+        return msgspec.structs.replace(shown, texts=default.texts)
+
+    def languages(self, evse_id: EvseId) -> tuple[str, ...]:
+        """That the driver at this EVSE understands, the preferred one first; none: not known."""
+        return self._places[evse_id].languages
 
     def _default(self) -> CostShown | None:
         settings = self._core.settings
@@ -145,25 +173,32 @@ class CostDisplay:
                 text = default_texts(prices, self._core.is_online)
                 if text is not None and tag != own:
                     texts.append(Text(text, tag))
+        fallback = settings.text("tariff_fallback_text")
+        if not texts and fallback and settings.flag("tariff_enabled"):
+            texts.append(Text(fallback, own))  # I04.FR.01
         return CostShown(tuple(texts)) if texts else None
 
     def show_price(self, request: ShowTokenPrice) -> Answer:
         """At the EVSE that knows the token; a driver who has not come yet finds it when the transaction starts."""
-        self._prices.pop(request.id_token.key, None)
-        self._prices[request.id_token.key] = request.texts
-        while len(self._prices) > TOKENS_KEPT:
-            del self._prices[next(iter(self._prices))]
+        texts = request.texts if self._core.settings.flag("tariff_enabled") else ()
+        driver = _Driver(texts, request.languages)
+        self._drivers.pop(request.id_token.key, None)
+        self._drivers[request.id_token.key] = driver
+        while len(self._drivers) > TOKENS_KEPT:
+            del self._drivers[next(iter(self._drivers))]
         for evse_id, runner in self._core.runners.items():
             session = runner.session
             if request.id_token.is_same(session.id_token) or request.id_token.is_same(session.checking):
-                self._show_texts(evse_id, request.texts)
+                self._show_driver(evse_id, driver)
         return Answer(Verdict.ACCEPTED)
 
     def show_cost(self, request: ShowCost) -> Answer:
         """Rejected unless the transaction runs here or was the last one of its EVSE."""
+        if not self._core.settings.flag("cost_enabled"):
+            return Answer(Verdict.REJECTED, "costs are not shown")
         for evse_id in self._places:
             place = self._place_in_use(evse_id)
-            if place.reference != request.reference:
+            if request.reference not in (place.reference, place.transaction_id):
                 continue
             before = place.shown or CostShown()
             cost = request.cost
@@ -177,6 +212,33 @@ class CostDisplay:
             self._arm(evse_id, at_once=True)
             return Answer(Verdict.ACCEPTED)
         return Answer(Verdict.REJECTED, f"no transaction {request.reference} here")
+
+    def priced(
+        self,
+        transaction_id: TransactionId,
+        total_cost: float | None,
+        texts: tuple[Text, ...],
+        *,
+        is_final: bool,
+    ) -> None:
+        """What the CSMS says of a transaction with its answer to a message about it (I02.FR.04, I03.FR.03, I06.FR.03).
+
+        Of one whose driver has made room for the next one nobody needs to know any more."""
+        settings = self._core.settings
+        for evse_id in self._places:
+            place = self._place_in_use(evse_id)
+            if place.transaction_id != transaction_id:
+                continue
+            shown = place.shown or CostShown()
+            if texts and settings.flag("tariff_enabled"):
+                shown = msgspec.structs.replace(shown, texts=texts)
+            if total_cost is not None and settings.flag("cost_enabled"):
+                amount = amount_text(total_cost, settings.integer("cost_decimals"))
+                kept = texts if is_final else shown.texts
+                shown = CostShown(texts=kept, amount=amount, is_final=is_final, at=self._core.clock.now())
+            if shown != (place.shown or CostShown()):
+                place.shown = shown
+                self._announce(evse_id)
 
     def bound(self, transaction_id: TransactionId, reference: str) -> None:
         """The CSMS said what it calls a transaction."""
@@ -198,11 +260,13 @@ class CostDisplay:
             self._places[evse_id] = place
         return place
 
-    def _show_texts(self, evse_id: EvseId, texts: tuple[Text, ...]) -> None:
+    def _show_driver(self, evse_id: EvseId, driver: _Driver) -> None:
         place = self._places[evse_id]
         if place.is_over and self._core.runners[evse_id].snapshot().session is not SessionState.FINISHING:
             place = self._places[evse_id] = _Place()  # the bill of the one before is nobody else's business
-        place.shown = msgspec.structs.replace(place.shown or CostShown(), texts=texts)
+        place.languages = driver.languages
+        if driver.texts:
+            place.shown = msgspec.structs.replace(place.shown or CostShown(), texts=driver.texts)
         self._announce(evse_id)
 
     def _announce(self, evse_id: EvseId) -> None:
@@ -229,17 +293,24 @@ class CostDisplay:
                 pass
 
     def _started(self, fact: TransactionStarted) -> None:
-        texts = self._prices.pop(fact.id_token.key, None) if fact.id_token is not None else None
+        driver = self._drivers.pop(fact.id_token.key, None) if fact.id_token is not None else None
         self._core.runners[fact.evse_id].stop_timer(_CLEAR)
         self._places[fact.evse_id] = _Place(
-            shown=CostShown(texts) if texts else None,
+            shown=CostShown(driver.texts) if driver is not None and driver.texts else None,
             transaction_id=fact.transaction_id,
             meter_start_wh=fact.meter_start_wh,
+            languages=() if driver is None else driver.languages,
         )
 
     def _stopped(self, fact: TransactionStopped) -> None:
         place, runner = self._places[fact.evse_id], self._core.runners[fact.evse_id]
         place.is_over = place.transaction_id == fact.transaction_id
+        fallback = self._core.settings.text("total_cost_fallback_text")
+        is_alone = fact.offline or not self._core.is_online
+        if place.is_over and is_alone and fallback and self._core.settings.flag("cost_enabled"):
+            language = self._core.settings.text("display_language")
+            place.shown = CostShown((Text(fallback, language),), is_final=True)  # I05.FR.02
+            self._announce(fact.evse_id)
         if place.is_over and not runner.snapshot().is_plugged:
             self._clear_later(fact.evse_id)  # it was the unplugging that ended it
 
@@ -257,7 +328,8 @@ class CostDisplay:
     def _forget_who_left(self, evse_id: EvseId) -> None:
         """A driver who was told a price and never plugged in takes it along."""
         place, runner = self._places[evse_id], self._core.runners[evse_id]
-        if place.shown is None or place.transaction_id is not None:
+        is_empty = place.shown is None and not place.languages
+        if is_empty or place.transaction_id is not None:
             return
         if runner.session.checking is None and runner.snapshot().session is SessionState.IDLE:
             self._places[evse_id] = _Place()

@@ -115,6 +115,14 @@ class StopRequested(Struct, frozen=True):
     reason: StopReason
     trigger: TriggerReason
     id_token: IdToken | None = None
+    is_final: bool = True
+    """False: only the authorization ends, and with it the transaction if its stop points say so (2.0.1 F03.FR.02)."""
+
+
+class TransactionNoted(Struct, frozen=True):
+    """Something that changes nothing, but has to be told of the running transaction."""
+
+    trigger: TriggerReason
 
 
 class CableReleased(Struct, frozen=True):
@@ -138,6 +146,21 @@ class TransactionRestored(Struct, frozen=True):
 
     id_token: IdToken | None
     connector_id: ConnectorId
+    is_authorized: bool = True
+    is_placed: bool = True
+    """An EV was connected; otherwise its driver may still plug in."""
+
+
+class TransactionTaken(Struct, frozen=True):
+    """The transaction that waited here for its cable goes on at another EVSE, where the driver plugged in."""
+
+
+class TransactionBrought(Struct, frozen=True):
+    """The other side of `TransactionTaken`: the transaction of a driver whose cable comes in here."""
+
+    id_token: IdToken
+    group: IdToken | None
+    trigger: TriggerReason
 
 
 Event: TypeAlias = (
@@ -159,9 +182,12 @@ Event: TypeAlias = (
     | TokenRevoked
     | EnergyUsed
     | StopRequested
+    | TransactionNoted
     | CableReleased
     | TransactionOpened
     | OpeningFailed
     | TransactionClosed
     | TransactionRestored
+    | TransactionTaken
+    | TransactionBrought
 )

@@ -16,6 +16,7 @@ from agent.charging import actions, events
 from agent.charging.availability import stop_reason_of, stops_charging
 from agent.charging.bookkeeping import Bookkeeping
 from agent.charging.core import StationCore
+from agent.charging.current_watch import CurrentWatch
 from agent.charging.facts import (
     CablePlugged,
     CableUnplugged,
@@ -24,12 +25,12 @@ from agent.charging.facts import (
     FaultRaised,
     TokenRefused,
 )
-from agent.charging.ids import EvseId
+from agent.charging.ids import EvseId, TriggerReason
 from agent.charging.measurands import Offer
 from agent.charging.session import step
 from agent.charging.session_values import LEAST_OFFER_A, Phase, Session
 from agent.charging.signal_light import SignalLight
-from agent.charging.smart_charging import offer_of
+from agent.charging.smart_charging import is_significant, offer_of
 from agent.charging.snapshot import ActiveFault, EvseSnapshot, TransactionSnapshot
 from agent.charging.watched_meter import WatchedMeter
 from hal.errors import HalError
@@ -63,6 +64,7 @@ class EvseRunner:
         self.ports = ports
         self.session = Session()
         self.meter = None if ports.meter is None else WatchedMeter(ports.meter, self._on_meter_read)
+        self.current_watch = CurrentWatch(self, self._apply)
         self.books = Bookkeeping(core, self)
         self.may_move_to: frozenset[EvseId] = frozenset()
         """Where else the authorization that waits for a cable may be used: the EVSEs of its reader."""
@@ -76,7 +78,10 @@ class EvseRunner:
         self._waiting: list[asyncio.Future[None]] = []
         self._changed_at = core.clock.now()
         self._setpoint: Setpoint | None = None
+        self._told_limit_a = self.session.limit_a
+        """What the CSMS knows of, as far as a transaction runs."""
         self._is_shut = False
+        self._is_working = False
         self._is_synchronized = False
         self._is_believed = False
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -97,7 +102,16 @@ class EvseRunner:
         """The queue of this EVSE, for as long as the station runs."""
         while True:
             job = await self._jobs.get()
-            await job()
+            self._is_working = True
+            try:
+                await job()
+            finally:
+                self._is_working = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing of this EVSE waits for its turn, or is under way."""
+        return self._jobs.empty() and not self._is_working
 
     def shut(self) -> None:
         """The board is told to open, now and for good."""
@@ -198,6 +212,7 @@ class EvseRunner:
             self.raise_fault(code, detail)
         if state.link_ok:  # otherwise what it says of pilot and contactor is old
             self._take_signals(state)
+        self.current_watch.follow(state)
         gone = [code for code in self._faults if self._is_of_board(code) and code not in state.faults]
         for code in map(FaultCode, gone):
             self.clear_fault(code)
@@ -254,6 +269,7 @@ class EvseRunner:
             self._core.publish(CablePlugged(self.evse_id, state.connector_id, at))
             self._core.identification.move_here(self)
             self.hear(events.CableConnected())
+            self._core.identification.plugged_in(self)
         else:
             was_plugged = self.session.plugged
             self.hear(events.CableDisconnected())
@@ -287,7 +303,8 @@ class EvseRunner:
             allow_power=allow,
             limit_a=session.limit_a if allow and session.limit_a >= LEAST_OFFER_A else 0.0,
             lock=LockCommand.HOLD if session.holds_lock else LockCommand.AUTO,
-            phases=self.ports.evse.capabilities.phases,
+            phases=self._core.limiting.phases_of(self),
+            measured_a=self.current_watch.measured_a,
         )
 
     def refresh_limit(self) -> None:
@@ -295,6 +312,19 @@ class EvseRunner:
         limit_a = self._core.limiting.limit_of(self).current_a
         if limit_a != self.session.limit_a:
             self.hear(events.LimitChanged(limit_a))
+            self._note_rate(limit_a)
+        if self._setpoint is not None and self._setpoint.phases != self._core.limiting.phases_of(self):
+            self._apply()
+
+    def _note_rate(self, limit_a: float) -> None:
+        """A change that matters is told of the transaction that it concerns (2.0.1 K11.FR.04, K13.FR.03)."""
+        is_charging = self.session.phase is Phase.OPEN and self.session.permitted
+        percent = self._core.settings.decimal("limit_change_percent")
+        if is_charging and is_significant(self._told_limit_a, limit_a, percent):
+            self.hear(events.TransactionNoted(TriggerReason.CHARGING_RATE_CHANGED))
+        elif is_charging:
+            return
+        self._told_limit_a = limit_a
 
     def refresh_operative(self) -> None:
         """Availability may have changed; a running transaction goes on (R16-186)."""
@@ -343,6 +373,7 @@ class EvseRunner:
         if meter is None:
             return
         self._core.limiting.meter_was_read(self)
+        self.current_watch.meter_was_read()
         if meter.watch.is_silent:
             self.raise_fault(FaultCode.METER_COMM, meter.failure)
         elif meter.watch.misses == 0:
@@ -399,7 +430,8 @@ class EvseRunner:
     def offer(self, reading: MeterReading) -> Offer:
         evse = self.ports.evse
         nominal_v = float(self._core.settings.integer("supply_voltage_v"))
-        return offer_of(evse.state, self.session.limit_a, evse.capabilities.phases, reading, nominal_v)
+        phases = evse.state.phases or evse.capabilities.phases
+        return offer_of(evse.state, self.session.limit_a, phases, reading, nominal_v)
 
     def snapshot(self) -> EvseSnapshot:
         session = self.session
@@ -426,8 +458,10 @@ class EvseRunner:
             remark=session.remark,
             is_known=self._is_believed or bool(self._faults),
             cost=self._core.costs.shown(self.evse_id),
+            display=self._core.screens.shown(self.evse_id),
             reserved_connectors=self._core.reserving.reserved_connectors(self.evse_id, self.ports.connectors),
             limit=self._core.limiting.limit_of(self),
+            capabilities=self.ports.evse.capabilities,
         )
 
     def _transaction(self) -> TransactionSnapshot | None:
@@ -436,7 +470,7 @@ class EvseRunner:
             return None
         return TransactionSnapshot(
             transaction_id=book.started.transaction_id,
-            id_token=book.started.id_token,
+            id_token=book.started.id_token or self.session.id_token,
             started_at=book.started.at,
             meter_start_wh=book.started.meter_start_wh,
             charging_state=self.session.charging_state,

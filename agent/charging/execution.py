@@ -12,15 +12,15 @@ from functools import partial
 from typing import assert_never
 
 from agent.charging import events, requests
-from agent.charging.availability import RESET_FAULT, Place, places_of
+from agent.charging.availability import RESET_FAULT, Place, change_of
 from agent.charging.core import StationCore
+from agent.charging.evse_reset import EvseResets
 from agent.charging.evse_runner import EvseRunner
 from agent.charging.facts import MeterSampled, Sample
-from agent.charging.identification import RESERVED
 from agent.charging.ids import EvseId, ReadingContext, ResetKind, StopReason, TriggerReason
 from agent.charging.measurands import INLET
 from agent.charging.metering import register_wh, take_sample, with_register
-from agent.charging.remote_control import choose_for_start, start_obstacle
+from agent.charging.network import NetworkAnswer, NetworkVerdict, SetNetworkProfile
 from agent.charging.requests import (
     Answer,
     Request,
@@ -34,7 +34,8 @@ from agent.charging.requests import (
     UploadVerdict,
     Verdict,
 )
-from agent.charging.reservation import Driver, Fit
+from agent.charging.session_values import Condition
+from agent.charging.transacting import Transacting
 from agent.errors import StoreError
 from hal.errors import HalError
 from hal.ports import MeterReading
@@ -55,20 +56,32 @@ ACCEPTED = Answer(Verdict.ACCEPTED)
 class Execution:
     def __init__(self, core: StationCore) -> None:
         self._core = core
+        self._transacting = Transacting(core)
+        self._evse_resets = EvseResets(core)
 
     async def execute(self, request: Request) -> Result:
         result = await self._carry_out(request)
-        if isinstance(result, Answer) and result.verdict is Verdict.REJECTED:
-            target = f" {request.name}" if isinstance(request, requests.ChangeSetting) else ""
-            log.warning("%s%s is refused: %s", type(request).__name__, target, result.reason)
+        is_change = isinstance(request, requests.ChangeSetting)
+        if isinstance(result, Answer) and result.verdict is Verdict.REJECTED and not is_change:
+            log.warning("%s is refused: %s", type(request).__name__, result.reason)
         return result
+
+    async def _change(self, change: requests.ChangeSetting) -> Answer:
+        answer = await self._core.settings.change(change.name, change.value)
+        if answer.verdict is Verdict.REJECTED:
+            log.warning("ChangeSetting %s is refused: %s", change.name, answer.reason)
+        return answer
 
     async def _carry_out(self, request: Request) -> Result:
         match request:
             case requests.RequestStart():
-                return self._start(request)
+                return self._transacting.start(request)
             case requests.RequestStop():
-                return self._stop(request)
+                return self._transacting.stop(request)
+            case requests.TellTransactions():
+                return await self._transacting.tell(request)
+            case requests.TransactionStatus():
+                return await self._transacting.status(request)
             case requests.UnlockConnector():
                 return await self._unlock(request)
             case requests.ChangeAvailability():
@@ -78,7 +91,18 @@ class Execution:
             case requests.PreparePowerLoss():
                 return await self._prepare_power_loss()
             case requests.ChangeSetting():
-                return await self._core.settings.change(request.name, request.value)
+                return await self._change(request)
+            case requests.ChangeSettings():
+                return requests.Answers(tuple([await self._change(each) for each in request.changes]))
+            case (
+                requests.SetMonitors()
+                | requests.ClearMonitors()
+                | requests.SetMonitoringBase()
+                | requests.SetMonitoringLevel()
+            ):
+                return await self._monitoring(request)
+            case requests.AboutCustomer():
+                return await self._about_customer(request)
             case requests.ClearCache():
                 return await self._clear_cache()
             case requests.SampleMeters():
@@ -98,16 +122,25 @@ class Execution:
                 requests.InstallCertificate()
                 | requests.DeleteCertificate()
                 | requests.ListCertificates()
+                | requests.ListCertificatesByUse()
                 | requests.RequestOwnCertificate()
                 | requests.TakeOwnCertificate()
             ):
                 return await self._certificates(request)
+            case requests.ShowMessage():
+                return await self._core.screens.show(request)
+            case requests.RemoveMessage():
+                return await self._core.screens.remove(request)
             case requests.ShowCost():
                 return self._core.costs.show_cost(request)
             case requests.InstallProfile():
                 return await self._core.limiting.install(request)
             case requests.ClearProfiles():
                 return await self._core.limiting.clear(request)
+            case requests.LimitExternally():
+                return await self._core.limiting.external.set(request)
+            case requests.LiftExternalLimit():
+                return await self._core.limiting.external.lift(request)
             case requests.ComposeSchedule():
                 return self._core.limiting.compose(request)
             case requests.UpdateLocalList():
@@ -116,79 +149,10 @@ class Execution:
                 return await self._core.reserving.reserve(request.reservation)
             case requests.CancelReservation():
                 return await self._core.reserving.cancel(request.reservation_id)
+            case SetNetworkProfile():
+                return await self._set_network_profile(request)
             case _:
                 assert_never(request)
-
-    # --- start and stop --------------------------------------------------------------------------------
-
-    def _start(self, request: requests.RequestStart) -> Answer:
-        """Accepted: the station will try (R16-170). Authorized like a local token if the setting says so (R16-171)."""
-        sessions = {evse_id: runner.session for evse_id, runner in self._core.runners.items()}
-        evse_id = request.evse_id
-        if evse_id is None:
-            fits = {each: self._core.reserving.fit(each, Driver(request.id_token)) for each in sessions}
-            evse_id = choose_for_start(sessions, self._core.state, fits)
-            if evse_id is None:
-                return Answer(Verdict.REJECTED, "no EVSE is free")
-        runner = self._core.runners.get(evse_id)
-        if runner is None or not 1 <= (request.connector_id or 1) <= runner.ports.connectors:
-            return Answer(Verdict.REJECTED, "no such EVSE or connector")
-        obstacle = start_obstacle(runner.session, self._core.state)
-        obstacle = obstacle or self._connector_obstacle(runner, request.connector_id)
-        fit = self._core.reserving.fit(evse_id, Driver(request.id_token), request.connector_id)
-        obstacle = obstacle or (RESERVED if fit is Fit.CLOSED else None)
-        if obstacle is not None:
-            return Answer(Verdict.REJECTED, obstacle)
-        flaw = None if request.profile is None else self._core.limiting.flaw_for_start(request.profile)
-        if flaw is not None:
-            return Answer(Verdict.REJECTED, f"charging profile: {flaw}")
-        self._core.limiting.expect(evse_id, request.id_token, request.profile)
-        runner.may_move_to = (
-            frozenset(self._core.runners) - {evse_id} if request.evse_id is None else frozenset()
-        )
-        if self._core.settings.flag("authorize_remote_start") or fit is Fit.PERHAPS:
-            runner.hear(
-                events.TokenOffered(
-                    request.id_token,
-                    TriggerReason.REMOTE_START,
-                    request.connector_id,
-                    request.remote_start_id,
-                )
-            )
-        else:
-            self._take_unchecked(runner, request)
-        return ACCEPTED
-
-    def _take_unchecked(self, runner: EvseRunner, request: requests.RequestStart) -> None:
-        reserving, connector_id = self._core.reserving, request.connector_id
-        claimed = reserving.claim(runner.evse_id, Driver(request.id_token), connector_id)
-        runner.hear(
-            events.TokenVerified(
-                request.id_token,
-                None,
-                TriggerReason.REMOTE_START,
-                connector_id or reserving.connector_of(claimed, runner.session),
-                request.remote_start_id,
-                claimed,
-            )
-        )
-
-    def _connector_obstacle(self, runner: EvseRunner, connector_id: int | None) -> str | None:
-        """A cable that is in decides; another connector of the same EVSE cannot be started then."""
-        session = runner.session
-        if connector_id is None:
-            return None
-        if session.plugged and session.connector_id != connector_id:
-            return f"a cable is in connector {session.connector_id}"
-        return None if self._core.may_be_used(runner.evse_id, connector_id) else "inoperative"
-
-    def _stop(self, request: requests.RequestStop) -> Answer:
-        for runner in self._core.runners.values():
-            book = runner.books.book
-            if book is not None and book.started.transaction_id == request.transaction_id:
-                runner.hear(events.StopRequested(StopReason.REMOTE, TriggerReason.REMOTE_STOP))
-                return ACCEPTED
-        return Answer(Verdict.REJECTED, "no such transaction")
 
     # --- unlock ----------------------------------------------------------------------------------------
 
@@ -205,11 +169,13 @@ class Execution:
         if is_others and (session.plugged or session.has_transaction or session.lock_held):
             log.warning("EVSE %d: the cable is in connector %d", request.evse_id, session.connector_id)
             return UnlockVerdict.UNLOCK_FAILED
-        if session.has_transaction:
-            if not request.stop_transaction:
-                return UnlockVerdict.ONGOING_TRANSACTION
+        if session.has_transaction and request.stop_transaction:
             runner.hear(events.StopRequested(StopReason.UNLOCK_COMMAND, TriggerReason.UNLOCK_COMMAND))
             await runner.wait_until_closed(UNLOCK_WAIT_S)
+        elif session.has_transaction and session.has(Condition.AUTHORIZED):
+            return UnlockVerdict.ONGOING_TRANSACTION
+        else:  # 2.0.1 F05.FR.02: one that nobody is authorized for keeps no cable
+            runner.hear(events.TransactionNoted(TriggerReason.UNLOCK_COMMAND))
         runner.hear(events.CableReleased())
         try:
             is_open = await lock.unlock()
@@ -224,20 +190,28 @@ class Execution:
         """On disk at once, in force when no transaction runs there (R16-185 to R16-191)."""
         core = self._core
         connectors = {evse_id: runner.ports.connectors for evse_id, runner in core.runners.items()}
-        places = places_of((request.evse_id, request.connector_id), connectors)
-        if places is None:
+        change = change_of(
+            (request.evse_id, request.connector_id),
+            request.operative,
+            connectors,
+            core.own_availability,
+            has_layers=core.conventions.availability_has_layers,
+        )
+        if change is None:
             return Answer(Verdict.REJECTED, "no such EVSE or connector")
-        changes = dict.fromkeys(places, request.operative)
-        if any(core.wanted.get(place, True) != request.operative for place in places):
+        states, own = change.states, change.own
+        is_news = any(core.wanted.get(place, True) != state for place, state in states.items())
+        if is_news or any(core.own_availability.get(place, True) != word for place, word in own.items()):
             try:
-                await core.availability.save(changes)
+                await core.availability.save(states, own)
             except StoreError as error:
                 core.store_failed(error)
                 return Answer(Verdict.REJECTED, "not stored")
-            core.wanted.update(changes)
+            core.wanted.update(states)
+            core.own_availability.update(own)
         busy = set() if request.operative else self._places_in_use()
-        core.put_in_force(*(place for place in places if place not in busy))
-        waits = any(place in busy and core.in_force.get(place, True) for place in places)
+        core.put_in_force(*(place for place in states if place not in busy))
+        waits = any(place in busy and core.in_force.get(place, True) for place in states)
         return Answer(Verdict.SCHEDULED, "a transaction runs") if waits else ACCEPTED
 
     def _places_in_use(self) -> set[Place]:
@@ -249,11 +223,15 @@ class Execution:
         core = self._core
         if core.is_resetting:
             return Answer(Verdict.REJECTED, "a reset is under way")
+        if request.evse_id is not None:
+            return self._evse_resets.order(request.evse_id, waits=request.kind is ResetKind.ON_IDLE)
         is_busy = any(runner.session.has_transaction for runner in core.runners.values())
         waits = request.kind is ResetKind.ON_IDLE and is_busy
         core.is_resetting = True
         core.clear_fault(RESET_FAULT)
-        core.start_task("reset", partial(self._run_reset, request.kind))
+        has_nothing_to_wait_for = request.kind is ResetKind.ON_IDLE and not is_busy
+        kind = ResetKind.SOFT if has_nothing_to_wait_for else request.kind
+        core.start_task("reset", partial(self._run_reset, kind))
         return Answer(Verdict.SCHEDULED, "a transaction runs") if waits else ACCEPTED
 
     async def _run_reset(self, kind: ResetKind) -> None:
@@ -335,6 +313,32 @@ class Execution:
             )
         return await credentials.execute(request)
 
+    async def _about_customer(self, request: requests.AboutCustomer) -> requests.CustomerAnswer:
+        """What was known is told also when it is forgotten with the same request."""
+        customers = self._core.customers
+        if customers is None:
+            return requests.CustomerAnswer(Verdict.REJECTED, reason="this station keeps nothing")
+        try:
+            entries = tuple(await customers.find(request.id_token))
+            if request.clears:
+                await customers.forget(request.id_token)
+        except StoreError as error:
+            self._core.store_failed(error)
+            return requests.CustomerAnswer(Verdict.REJECTED, reason="the store cannot be reached")
+        return requests.CustomerAnswer(Verdict.ACCEPTED, entries)
+
+    async def _monitoring(self, request: requests.MonitoringRequest) -> Result:
+        monitoring = self._core.monitoring
+        if monitoring is None:
+            return Answer(Verdict.REJECTED, "this station monitors nothing")
+        return await monitoring.execute(request)
+
+    async def _set_network_profile(self, request: SetNetworkProfile) -> NetworkAnswer:
+        networks = self._core.networks
+        if networks is None:
+            return NetworkAnswer(NetworkVerdict.FAILED, "this station keeps no network profiles")
+        return await networks.order(request)
+
     async def _transfer(self, request: requests.TransferData) -> TransferResult:
         """To the vendor commands, which bound size, depth and time. Raises RuntimeError when a handler crashed."""
         vendor = self._core.vendor
@@ -381,7 +385,7 @@ class Execution:
         book = runner.books.book
         register = register_wh(reading) if book is None else book.register_wh
         context: ReadingContext = request.context
-        offer, first = runner.offer(reading), runner.books.interval_first
+        offer, first = runner.offer(reading), runner.books.readings.interval_first
         sample: Sample = take_sample(
             request.measurands, with_register(reading, register), at, context, offer, since=first
         )

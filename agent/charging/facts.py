@@ -13,10 +13,13 @@ from msgspec import Struct
 from agent.charging.ids import (
     BootReason,
     ChargingState,
+    Component,
     ConnectorId,
+    EventTrigger,
     EvseId,
     FirmwareStatus,
     IdToken,
+    MonitorOrigin,
     ReadingContext,
     Reservation,
     ReservationEnd,
@@ -25,7 +28,9 @@ from agent.charging.ids import (
     TransactionId,
     TriggerReason,
     UploadStatus,
+    Variable,
 )
+from agent.charging.profiles import ChargingSchedule, LimitOrigin
 
 
 class SignedValue(Struct, frozen=True):
@@ -76,6 +81,13 @@ class TransactionStarted(Struct, frozen=True):
     reservation_id: int | None = None
     remote_start_id: int | None = None
     sample: Sample | None = None
+    charging_state: ChargingState = ChargingState.EV_CONNECTED
+    is_placed: bool = True
+    """The EV is connected here; otherwise `evse_id` and `connector_id` are where its driver is awaited."""
+    phases: int | None = None
+    """How many phases the EV uses, in the first fact of which it is known and when it changed."""
+    cable_max_a: int | None = None
+    """What the cable can carry, in the first fact of which it is known."""
 
 
 class TransactionUpdated(Struct, frozen=True):
@@ -90,7 +102,18 @@ class TransactionUpdated(Struct, frozen=True):
     charging_state: ChargingState
     offline: bool
     id_token: IdToken | None = None
+    """Who was authorized with this, or ended the authorization."""
     sample: Sample | None = None
+    is_authorized: bool = True
+    """Somebody is, after this."""
+    is_placed: bool = False
+    """The first fact since the EV is connected, or since it is connected elsewhere."""
+    reservation_id: int | None = None
+    remote_start_id: int | None = None
+    phases: int | None = None
+    cable_max_a: int | None = None
+    meter_start_wh: int | None = None
+    """The register at the EVSE where the EV was connected, if that is another one than the start named."""
 
 
 class TransactionMetered(Struct, frozen=True):
@@ -108,6 +131,7 @@ class TransactionMetered(Struct, frozen=True):
     register_wh: int
     period: Sample | None = None
     """Of a clock-aligned reading: what the period that ends with `sample` came to, stamped with its start."""
+    phases: int | None = None
 
 
 class TransactionStopped(Struct, frozen=True):
@@ -124,6 +148,10 @@ class TransactionStopped(Struct, frozen=True):
     offline: bool
     samples: tuple[Sample, ...] = ()
     """What StopTxnSampledData and StopTxnAlignedData ask for, Transaction.Begin and .End included; may be empty."""
+    charging_state: ChargingState | None = None
+    """None: nobody knows (the power was lost)."""
+    charged_s: int | None = None
+    """How long energy flowed; None: nobody knows any more."""
 
 
 TransactionFact: TypeAlias = TransactionStarted | TransactionUpdated | TransactionMetered | TransactionStopped
@@ -170,8 +198,41 @@ class LogUploadChanged(Struct, frozen=True):
     """None: ordered by a message that has no request id (1.6 GetDiagnostics)."""
 
 
+class VariableEvent(Struct, frozen=True):
+    """What a monitor noticed of a variable (2.x EventDataType)."""
+
+    event_id: int
+    at: datetime
+    trigger: EventTrigger
+    actual_value: str
+    component: Component
+    variable: Variable
+    origin: MonitorOrigin
+    monitor_id: int
+    is_cleared: bool = False
+    """The value has come back to where it should be."""
+    transaction_id: TransactionId | None = None
+    """That runs on the EVSE of the component."""
+    tech_code: str = ""
+    tech_info: str = ""
+
+
+class EventsNoticed(Struct, frozen=True):
+    """What monitors noticed at the same time."""
+
+    at: datetime
+    events: tuple[VariableEvent, ...]
+    is_queued: bool = True
+    """False: current or nothing, never in the queue. Monitoring sees to it; others leave it alone."""
+
+
 DurableFact: TypeAlias = (
-    TransactionFact | MeterRead | SecurityEventRaised | FirmwareStatusChanged | LogUploadChanged
+    TransactionFact
+    | MeterRead
+    | SecurityEventRaised
+    | FirmwareStatusChanged
+    | LogUploadChanged
+    | EventsNoticed
 )
 
 
@@ -271,6 +332,20 @@ class DriverLeft(Struct, frozen=True):
     at: datetime
 
 
+class ExternalLimitSet(Struct, frozen=True):
+    """Somebody else than the CSMS limits the station, and the CSMS has not been told of it like this."""
+
+    origin: LimitOrigin
+    schedule: ChargingSchedule
+    at: datetime
+    is_grid_critical: bool | None = None
+
+
+class ExternalLimitLifted(Struct, frozen=True):
+    origin: LimitOrigin
+    at: datetime
+
+
 class SettingChanged(Struct, frozen=True):
     name: str
     value: str
@@ -302,7 +377,11 @@ CurrentFact: TypeAlias = (
     | ReservationEnded
     | MeterSampled
     | DriverLeft
+    | ExternalLimitSet
+    | ExternalLimitLifted
     | SettingChanged
     | VendorActionRun
 )
+MomentaryFact: TypeAlias = MeterSampled | ExternalLimitSet | ExternalLimitLifted
+"""Those that the partner hears of at once or not at all."""
 Fact: TypeAlias = DurableFact | CurrentFact

@@ -10,15 +10,35 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from agent.charging import events
 from agent.charging.actions import CheckToken, Purpose
-from agent.charging.authorization import Accept, Ask, Decision, Refused, Rules, decide, is_same_driver, judge
+from agent.charging.authorization import (
+    UNQUESTIONED,
+    Accept,
+    Ask,
+    Decision,
+    Refused,
+    Rules,
+    decide,
+    is_same_driver,
+    judge,
+    status_at,
+)
 from agent.charging.core import StationCore
 from agent.charging.evse_runner import EvseRunner
 from agent.charging.facts import TokenPresented, TokenRefused
-from agent.charging.ids import EvseId, IdToken, IdTokenInfo, IdTokenType
+from agent.charging.ids import (
+    AuthorizationStatus,
+    EvseId,
+    IdToken,
+    IdTokenInfo,
+    IdTokenType,
+    StopReason,
+    TriggerReason,
+)
 from agent.charging.remote_control import choose_for_token, start_obstacle
 from agent.charging.reservation import Driver, Fit
 from agent.charging.session_values import Phase
@@ -32,6 +52,9 @@ ASK_MARGIN_S = 30.0
 """What a question may wait for its turn on the link, beyond the time for its answer."""
 RESERVED = "reserved"
 """Why a token is refused that others keep out."""
+ANYBODY = Accept(IdTokenInfo(AuthorizationStatus.ACCEPTED))
+ELSEWHERE = "not allowed at this EVSE"
+"""Why a token is refused that the CSMS allows at other EVSEs only."""
 
 
 class Identification:
@@ -84,13 +107,19 @@ class Identification:
             return
         for other in self._core.runners.values():
             session = other.session
-            is_waiting = session.stage is SessionState.AUTHORIZED and session.phase is Phase.NONE
+            is_waiting = session.stage is SessionState.AUTHORIZED and session.phase in (
+                Phase.NONE,
+                Phase.OPEN,
+            )
             if runner.evse_id in other.may_move_to and is_waiting and not session.plugged:
                 if session.id_token is None:
                     continue
                 driver = Driver(session.id_token, session.group, is_group_known=True)
                 if not self._core.reserving.is_open_to(runner.evse_id, driver, leaving=other.evse_id):
                     continue
+                if session.phase is Phase.OPEN:
+                    self._move_transaction(other, runner)
+                    return
                 verified = events.TokenVerified(
                     session.id_token,
                     session.group,
@@ -102,6 +131,21 @@ class Identification:
                 runner.hear(verified)
                 return
 
+    def _move_transaction(self, source: EvseRunner, target: EvseRunner) -> None:
+        """The transaction that began with the driver's identification goes on where the cable is (2.0.1 E03).
+
+        While something of it is just being written it stays, and ends there when its time is up."""
+        session = source.session
+        is_free = target.session.stage is SessionState.IDLE and target.session.phase is Phase.NONE
+        if session.id_token is None or not (is_free and source.is_idle):
+            return
+        book = source.books.give_up()
+        if book is None:
+            return
+        target.books.take_over(book)
+        source.hear(events.TransactionTaken())
+        target.hear(events.TransactionBrought(session.id_token, session.group, session.trigger))
+
     # --- may it ----------------------------------------------------------------------------------------
 
     def check(self, runner: EvseRunner, action: CheckToken) -> None:
@@ -110,10 +154,10 @@ class Identification:
     async def _check(self, runner: EvseRunner, action: CheckToken) -> None:
         verdict: Accept | Refused = Refused("internal error")
         try:
-            if self._is_pointless(runner, action):
+            if self._is_pointless(runner, action) and not self._core.conventions.asks_for_other_tokens:
                 verdict = Refused("in use")
             else:
-                verdict = await self._verify(action, runner.evse_id)
+                verdict = await self._verify(runner, action)
         finally:
             match verdict:
                 case Accept(known):
@@ -121,11 +165,36 @@ class Identification:
                 case Refused(reason):
                     runner.hear(events.TokenRejected(action.id_token, reason))
 
+    def is_master(self, group: IdToken | None) -> bool:
+        """The group whose tokens may stop everything and start nothing (2.0.1 C16)."""
+        master = self._core.settings.text("master_pass_group")
+        return bool(master) and group is not None and group.key == master.casefold()
+
+    def _stop_all(self, runner: EvseRunner, action: CheckToken) -> None:
+        """2.0.1 C16.FR.02: there is nothing to choose with, so every transaction stops as by its own driver."""
+        log.warning("a master pass stops every transaction")
+        runner.hear(events.TokenRejected(action.id_token, "master pass"))
+        for each in self._core.runners.values():
+            if each.session.has_transaction:
+                each.hear(
+                    events.StopRequested(
+                        StopReason.MASTER_PASS,
+                        TriggerReason.STOP_AUTHORIZED,
+                        action.id_token,
+                        is_final=False,
+                    )
+                )
+
     def _accepted(self, runner: EvseRunner, action: CheckToken, known: IdTokenInfo) -> None:
+        if self.is_master(known.group):
+            self._stop_all(runner, action)
+            return
         driver = Driver(action.id_token, known.group, is_group_known=True)
-        target = self._target(runner, action, driver)
+        target = self._target(runner, action, driver, known.evse_ids)
         if target is None:
-            runner.hear(events.TokenRejected(action.id_token, RESERVED))
+            is_elsewhere = known.evse_ids and runner.evse_id not in known.evse_ids
+            reason = ELSEWHERE if is_elsewhere else RESERVED
+            runner.hear(events.TokenRejected(action.id_token, reason))
             return
         connector_id = action.connector_id if target is runner else None
         reservation = None
@@ -134,6 +203,8 @@ class Identification:
         connector_id = connector_id or self._core.reserving.connector_of(reservation, target.session)
         if target is not runner:
             runner.hear(events.AuthorizationDropped())
+        if known.evse_ids:
+            target.may_move_to &= known.evse_ids
         target.hear(
             events.TokenVerified(
                 action.id_token,
@@ -145,11 +216,14 @@ class Identification:
             )
         )
 
-    def _target(self, runner: EvseRunner, action: CheckToken, driver: Driver) -> EvseRunner | None:
-        """By now it may be clear that another EVSE of the same reader is meant. None: reserved for others (R16-235)."""
+    def _target(
+        self, runner: EvseRunner, action: CheckToken, driver: Driver, allowed: frozenset[EvseId]
+    ) -> EvseRunner | None:
+        """By now it may be clear that another EVSE of the same reader is meant. None: reserved for others (R16-235), or
+        the token is good for other EVSEs only. `allowed`: where it may start; empty = everywhere (2.0.1 C01.FR.21)."""
         others = self._others(runner)
         if action.purpose is Purpose.START:
-            return self._target_of_start(runner, others, action, driver)
+            return self._target_of_start(runner, others, action, driver, allowed)
         for other in (runner, *others):
             session = other.session
             is_held = session.phase is Phase.OPEN or session.lock_held
@@ -163,30 +237,42 @@ class Identification:
 
     def _is_pointless(self, runner: EvseRunner, action: CheckToken) -> bool:
         """Who started belongs to no group, so that no other token may stop, whatever the CSMS says of it (R16-092)."""
+        if self._core.settings.text("master_pass_group"):
+            return False
         holders = (runner, *self._others(runner))
         return action.purpose is not Purpose.START and all(holder.session.group is None for holder in holders)
 
     def _target_of_start(
-        self, runner: EvseRunner, others: list[EvseRunner], action: CheckToken, driver: Driver
+        self,
+        runner: EvseRunner,
+        others: list[EvseRunner],
+        action: CheckToken,
+        driver: Driver,
+        allowed: frozenset[EvseId],
     ) -> EvseRunner | None:
         """The EVSE reserved for the driver, else where a cable waits, else where the token was checked, else any."""
         reserving = self._core.reserving
         found = []
         fit = reserving.fit(runner.evse_id, driver, action.connector_id)
-        if fit is not Fit.CLOSED:
+        if fit is not Fit.CLOSED and (not allowed or runner.evse_id in allowed):
             found.append((fit is not Fit.OWN, not runner.session.plugged, False, runner.evse_id))
         for other in others:
-            if start_obstacle(other.session, self._core.state) is None:
+            is_allowed = not allowed or other.evse_id in allowed
+            if is_allowed and start_obstacle(other.session, self._core.state) is None:
                 fit = reserving.fit(other.evse_id, driver)
                 is_plugged = other.session.stage is SessionState.PLUGGED
                 if fit is not Fit.CLOSED:
                     found.append((fit is not Fit.OWN, not is_plugged, True, other.evse_id))
         return self._core.runners[min(found)[-1]] if found else None
 
-    async def _verify(self, action: CheckToken, evse_id: EvseId) -> Accept | Refused:
-        id_token = action.id_token
+    async def _verify(self, runner: EvseRunner, action: CheckToken) -> Accept | Refused:
+        id_token, evse_id = action.id_token, runner.evse_id
+        if id_token.type is IdTokenType.NO_AUTHORIZATION or not self.is_needed:
+            return ANYBODY
         listed = await self._core.listing.find(id_token)
         cached = await self._cached(id_token) if listed is None else None
+        if action.purpose is not Purpose.START and self._is_known_companion(runner, listed or cached):
+            return Accept(listed or cached or ANYBODY.known)
         first = self._decide(listed, cached, self._core.authorizer.is_online)
         if not isinstance(first, Ask) and not self._lacks_group(action, first, evse_id):
             return first
@@ -201,6 +287,27 @@ class Identification:
         decision = self._decide(listed, cached, is_online=False)
         return Refused("no answer") if isinstance(decision, Ask) else decision
 
+    def _is_known_companion(self, runner: EvseRunner, known: IdTokenInfo | None) -> bool:
+        """A valid token of the group of who is charging, known here: nobody is asked (2.0.1 C01.FR.03, C09.FR.07)."""
+        if not self._core.conventions.asks_for_other_tokens or known is None or known.group is None:
+            return False
+        is_good = status_at(known, self._core.clock.now()) is AuthorizationStatus.ACCEPTED
+        groups = [holder.session.group for holder in (runner, *self._others(runner))]
+        return is_good and any(group is not None and group.key == known.group.key for group in groups)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anybody has to identify at all (2.0.1 AuthCtrlr.Enabled)."""
+        return self._core.settings.flag("authorization_enabled")
+
+    def plugged_in(self, runner: EvseRunner) -> None:
+        """A cable is in. Where nobody has to identify that is all it takes (2.0.1 C01.FR.01)."""
+        if self.is_needed or start_obstacle(runner.session, self._core.state) is not None:
+            return
+        nobody = IdToken("", IdTokenType.NO_AUTHORIZATION)
+        if self._core.reserving.fit(runner.evse_id, Driver(nobody, is_group_known=True)) is Fit.OPEN:
+            runner.hear(events.TokenVerified(nobody, None, TriggerReason.AUTHORIZED))
+
     def _lacks_group(self, action: CheckToken, decision: Decision, evse_id: EvseId) -> bool:
         """A token that may start, but nobody here knows whether it is of the group of a reservation (R16-236)."""
         if not isinstance(decision, Accept) or decision.known.group is not None:
@@ -214,6 +321,8 @@ class Identification:
             local_pre_authorize=settings.flag("local_pre_authorize"),
             local_authorize_offline=settings.flag("local_authorize_offline"),
             allow_unknown_offline=settings.flag("allow_offline_tx_for_unknown_id"),
+            recheck_listed=not settings.flag("listed_stay_refused"),
+            recheck_cached=not settings.flag("cached_stay_refused"),
         )
         return decide(listed, cached, rules, is_online=is_online, now=self._core.clock.now())
 
@@ -245,13 +354,19 @@ class Identification:
 
     async def remember(self, id_token: IdToken, answer: IdTokenInfo) -> None:
         """The CSMS's last word on a token, good or bad (R16-100, R16-101); not of one that is listed (R16-099)."""
+        if id_token.type in UNQUESTIONED:
+            return
         listed = await self._core.listing.find(id_token)
         if listed is not None:
             self._core.listing.compare(id_token, listed, answer)
             return
         if not self._core.settings.flag("authorization_cache_enabled"):
             return
+        now = self._core.clock.now()
+        life_s = self._core.settings.integer("cache_life_time_s")
+        if answer.expires_at is None and life_s > 0:  # 2.0.1 C10.FR.08
+            answer = replace(answer, expires_at=now + timedelta(seconds=life_s))
         try:
-            await self._core.tokens.put(id_token, answer, self._core.clock.now())
+            await self._core.tokens.put(id_token, answer, now)
         except StoreError as error:
             self._core.store_failed(error)

@@ -17,6 +17,44 @@ TransactionId: TypeAlias = str
 """Our own id (a UUID in text); what a 1.6 CSMS calls transactionId is a `reference` bound to it later."""
 
 
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of the station. Its tier: the station, an EVSE, or a connector of one (2.x ComponentType)."""
+
+    name: str
+    instance: str | None = None
+    evse_id: EvseId | None = None
+    connector_id: ConnectorId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """The name of a variable within its component (2.x VariableType)."""
+
+    name: str
+    instance: str | None = None
+
+
+class EventTrigger(StrEnum):
+    """What made a monitor speak (2.x EventTriggerEnumType)."""
+
+    ALERTING = "Alerting"
+    DELTA = "Delta"
+    PERIODIC = "Periodic"
+
+
+class MonitorOrigin(StrEnum):
+    """Who made a monitor (2.x EventNotificationEnumType)."""
+
+    HARD_WIRED = "HardWiredMonitor"
+    PRECONFIGURED = "PreconfiguredMonitor"
+    CUSTOM = "CustomMonitor"
+
+
+TYPE_MARK = "\x1f"
+"""Between value and type of a token where both stand in one text; no token holds it (unit separator)."""
+
+
 class IdTokenType(StrEnum):
     CENTRAL = "Central"
     EMAID = "eMAID"
@@ -26,6 +64,8 @@ class IdTokenType(StrEnum):
     LOCAL = "Local"
     MAC_ADDRESS = "MacAddress"
     NO_AUTHORIZATION = "NoAuthorization"
+    UNTYPED = "Untyped"
+    """Told by somebody who knows no types, as 1.6 does not: it may be of any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +77,24 @@ class IdToken:
 
     @property
     def key(self) -> str:
-        """What two tokens are compared by."""
+        """The value, in any case: what two tokens of types that fit are compared by."""
         return self.value.casefold()
 
+    @property
+    def typed_key(self) -> str:
+        """Value and type; of an untyped token the value alone."""
+        return self.key if self.type is IdTokenType.UNTYPED else f"{self.key}{TYPE_MARK}{self.type}"
+
+    @property
+    def shown(self) -> str:
+        """For logs: key codes never appear there (2.0.1 C04.FR.04)."""
+        return "(key code)" if self.type is IdTokenType.KEY_CODE else self.value
+
     def is_same(self, other: "IdToken | None") -> bool:
-        return other is not None and self.key == other.key
+        """Value and type (2.0.1 C01.FR.25), as far as both have one."""
+        if other is None or self.key != other.key:
+            return False
+        return self.type is other.type or IdTokenType.UNTYPED in (self.type, other.type)
 
 
 class AuthorizationStatus(StrEnum):
@@ -64,6 +117,8 @@ class IdTokenInfo:
     status: AuthorizationStatus
     expires_at: datetime | None = None
     group: IdToken | None = None
+    evse_ids: frozenset[EvseId] = frozenset()
+    """Where it may start a transaction; empty = everywhere (2.0.1 C01.FR.20)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +134,8 @@ class Reservation:
     """None: any EVSE."""
     connector_id: ConnectorId | None = None
     """None: any connector of the EVSE."""
+    connector_type: str | None = None
+    """Only where there is a connector of this type (2.x ConnectorEnumType); None: of any."""
 
 
 class ReservationEnd(StrEnum):
@@ -133,6 +190,7 @@ class TriggerReason(StrEnum):
     REMOTE_START = "RemoteStart"
     REMOTE_STOP = "RemoteStop"
     RESET_COMMAND = "ResetCommand"
+    SIGNED_DATA_RECEIVED = "SignedDataReceived"
     STOP_AUTHORIZED = "StopAuthorized"
     TIME_LIMIT_REACHED = "TimeLimitReached"
     TRIGGER = "Trigger"
@@ -222,6 +280,8 @@ class SecurityEventType(StrEnum):
 
     ATTEMPTED_REPLAY_ATTACKS = "AttemptedReplayAttacks"
     CSMS_FAILED_TO_AUTHENTICATE = "CsmsFailedToAuthenticate"
+    DISCARDED_RENEWED_CERTIFICATE = "DiscardedRenewedClientCertificate"
+    """A new certificate of the station led to no connection and is given up (2.0.1 errata 2025-01)."""
     FAILED_TO_AUTHENTICATE_AT_CSMS = "FailedToAuthenticateAtCsms"
     FIRMWARE_UPDATED = "FirmwareUpdated"
     INVALID_CSMS_CERTIFICATE = "InvalidCsmsCertificate"
@@ -263,6 +323,7 @@ _CRITICAL_EVENTS = frozenset(
 )
 _DEMANDED_EVENTS = frozenset(
     {
+        SecurityEventType.DISCARDED_RENEWED_CERTIFICATE,  # 2.0.1 A02.FR.29
         SecurityEventType.INVALID_CSMS_CERTIFICATE,  # A00.FR.309, .413
         SecurityEventType.INVALID_FIRMWARE_SIGNATURE,  # L01.FR.03
         SecurityEventType.INVALID_FIRMWARE_SIGNING_CERTIFICATE,  # L01.FR.02

@@ -3,17 +3,27 @@
 A change is on disk before it holds (R16-268, R16-270); the limits follow at once, and at every second at which a
 schedule changes by a timer. The arithmetic is `smart_charging.py` and `schedules.py`, the rules of the collection are
 `profiles.py`. Used by `execution.py` (requests), `bookkeeping.py` (the profile of a remote start) and `evse_runner.py`
-(the limit). OCPP 1.6 3.13, 5.5, 5.7, 5.16 (R16-178, R16-179, R16-243 to R16-280).
+(the limit). OCPP 1.6 3.13, 5.5, 5.7, 5.16 (R16-178, R16-179, R16-243 to R16-280);
+2.0.1 K01 to K13. Limits that do not come from a CSMS: `external_limits.py`.
 """
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from agent.charging.core import StationCore
 from agent.charging.evse_runner import EvseRunner
-from agent.charging.facts import EvseChanged, Fact, SettingChanged, TransactionStarted, TransactionStopped
+from agent.charging.external_limits import ExternalLimits, external
+from agent.charging.facts import (
+    EvseChanged,
+    Fact,
+    SettingChanged,
+    TransactionStarted,
+    TransactionStopped,
+    TransactionUpdated,
+)
 from agent.charging.ids import ChargingState, EvseId, IdToken, TransactionId, TriggerReason
 from agent.charging.ports import ProfileStore
 from agent.charging.profiles import (
@@ -26,10 +36,13 @@ from agent.charging.profiles import (
     RateUnit,
     Scope,
     bound_to,
+    bounds_of,
+    clash_of,
     flaw_for_start,
     flaw_of,
     flaw_of_place,
     ids_of,
+    of_csms,
     orphans,
     replaced_by,
     selected,
@@ -53,6 +66,7 @@ from agent.charging.smart_charging import (
     compose,
     limits_now,
     local_limit,
+    on_one_phase,
     phases_in_use,
 )
 from agent.charging.snapshot import LimitInForce, SessionState
@@ -67,7 +81,6 @@ UNSET_CLOCK_LOOK_S = 0.9
 MOST_COMPOSITE_S = 366 * 86_400
 MOST_STRETCHES = 50_000
 """Periods that one composite schedule may have to look at; more would hold up everything else for too long."""
-_UNITS = {"Current": RateUnit.AMPERE, "Power": RateUnit.WATT}
 _ACCEPTED = Answer(Verdict.ACCEPTED)
 
 
@@ -88,7 +101,9 @@ class Limiting:
         """Of the EVSEs that profiles lower."""
         self._expected: dict[EvseId, _Expected] = {}
         self._phases: dict[EvseId, int] = {}
-        """The most phases that an EV was seen to use in the running transaction."""
+        """The most phases that an EV was seen to use in the running transaction, with all of them connected."""
+        self._one_phase: frozenset[EvseId] = frozenset()
+        """The EVSEs that a profile wants on one phase, and that can switch."""
         self._sated: set[EvseId] = set()
         """Whose EV took nothing of what was offered to it last."""
         self._locals: dict[EvseId, float] = {}
@@ -97,6 +112,7 @@ class Limiting:
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._is_begun = False
+        self.external = ExternalLimits(core, self)
         core.subscribe(self._on_fact)
 
     # --- life ------------------------------------------------------------------------------------------
@@ -108,6 +124,7 @@ class Limiting:
         if gone:
             await self._store.delete(ids_of(gone))
         self._installed = without(installed, gone)
+        self.external.recall()
         if self._installed:
             log.info("charging profiles installed: %s", ids_of(self._installed))
 
@@ -132,6 +149,32 @@ class Limiting:
         profiled = self._limits.get(runner.evse_id)
         return profiled if profiled is not None and profiled.current_a < local.current_a else local
 
+    def phases_used(self, runner: EvseRunner) -> int:
+        """On how many phases the EV charges: as measured in the running transaction, else as many as it gets."""
+        evse = runner.ports.evse
+        given = evse.state.phases or evse.capabilities.phases
+        return min(given, self._phases.get(runner.evse_id, given))
+
+    def phases_of(self, runner: EvseRunner) -> int:
+        """On how many phases an EVSE is to charge by its profiles; without any: on all that it has."""
+        return 1 if runner.evse_id in self._one_phase else runner.ports.evse.capabilities.phases
+
+    @property
+    def installed(self) -> int:
+        """How many charging profiles there are."""
+        return len(self._installed)
+
+    @property
+    def profiles(self) -> Installed:
+        return self._installed
+
+    @property
+    def _in_force(self) -> Installed:
+        """With smart charging switched off nothing counts of what the CSMS has set; others likewise."""
+        settings = self._core.settings
+        installed = self._installed if settings.flag("smart_charging_enabled") else external(self._installed)
+        return installed if settings.flag("external_limits_enabled") else of_csms(installed)
+
     def _local(self, runner: EvseRunner) -> LimitInForce:
         evse = runner.ports.evse
         setting_a = float(self._core.settings.integer("current_limit_a"))
@@ -149,16 +192,20 @@ class Limiting:
         before = self._limits
         outlets = self._outlets()
         self._locals = {outlet.evse_id: outlet.local_a for outlet in outlets}
-        if self._installed:
+        if self.external.spent():
+            self._core.start_task("external limits that are over", self.external.sweep)
+        in_force = self._in_force
+        if in_force:
             now = self._core.clock.now()
-            self._limits, next_look = limits_now(self._installed, outlets, second_of(now), HORIZON_S)
+            self._limits, next_look = limits_now(in_force, outlets, second_of(now), HORIZON_S)
+            self._one_phase = on_one_phase(in_force, outlets, second_of(now))
             wait_s = (time_of(next_look) - now).total_seconds()
             if not self._core.clock.is_trusted:
                 wait_s = min(wait_s, UNSET_CLOCK_LOOK_S)
             # A millisecond late rather than early: just before the second the old limit still holds.
             self._timer = asyncio.get_running_loop().call_later(max(0.0, wait_s) + 0.001, self.refresh)
         else:
-            self._limits = {}
+            self._limits, self._one_phase = {}, frozenset()
         for runner in self._core.runners.values():
             runner.refresh_limit()
         for evse_id in before.keys() | self._limits.keys():
@@ -184,7 +231,9 @@ class Limiting:
                 self._look_soon()
             case EvseChanged():
                 self._look_soon()
-            case SettingChanged(name="supply_voltage_v"):
+            case SettingChanged(
+                name="supply_voltage_v" | "smart_charging_enabled" | "external_limits_enabled"
+            ):
                 self._look_soon()
             case _:
                 pass
@@ -194,6 +243,9 @@ class Limiting:
         reading = None if runner.meter is None else runner.meter.last
         if reading is None or runner.books.book is None or reading.at_time < runner.books.begun_time:
             return
+        evse = runner.ports.evse
+        if evse.capabilities.can_switch_phases and evse.state.phases != evse.capabilities.phases:
+            return  # it cannot use more than it is given
         used = phases_in_use(reading)
         if used > self._phases.get(runner.evse_id, 0):
             self._phases[runner.evse_id] = used
@@ -212,6 +264,7 @@ class Limiting:
             float(self._core.settings.integer("supply_voltage_v")),
             runner.ports.evse.capabilities.phases,
             self._phases.get(runner.evse_id),
+            runner.ports.evse.capabilities.can_switch_phases,
         )
         local_a = self._local(runner).current_a
         if book is None or session.phase is Phase.CLOSING:
@@ -252,14 +305,8 @@ class Limiting:
         return None
 
     @property
-    def _bounds(self) -> Bounds:
-        settings = self._core.settings
-        return Bounds(
-            max_stack_level=settings.integer("profile_max_stack_level"),
-            max_periods=settings.integer("schedule_max_periods"),
-            max_installed=settings.integer("profiles_max_installed"),
-            units=frozenset(_UNITS[name] for name in settings.listed("schedule_rate_units")),
-        )
+    def bounds(self) -> Bounds:
+        return bounds_of(self._core.settings)
 
     # --- requests --------------------------------------------------------------------------------------
 
@@ -278,19 +325,31 @@ class Limiting:
             return "no such EVSE or connector"
         now = self._core.clock.now()
         running = self._running_at(scope)
-        reason = flaw_of_place(profile, scope, running) or flaw_of(profile, self._bounds, now)
+        reason = flaw_of_place(profile, scope, running) or flaw_of(profile, self.bounds, now)
         if reason is not None:
             return reason
         if profile.purpose is Purpose.TX and running is not None:
             profile = bound_to(profile, running)
-        return await self._put(InstalledProfile(profile, *scope, now))
+        new = InstalledProfile(profile, *scope, now)
+        if not request.replaces_slot:
+            clash = clash_of(self._installed, new)
+            if clash is not None:
+                return f"profile {clash.profile.profile_id} has that purpose and level"
+        return await self._put(new)
 
     async def _put(self, new: InstalledProfile) -> str | None:
         """On disk, then in force; why not otherwise. Only while `_changing` is held."""
         replaced = replaced_by(self._installed, new)
+        if external(replaced):
+            return "profile id: is that of an external limit"  # K01.FR.05
         left = without(self._installed, replaced)
-        if len(left) >= self._bounds.max_installed:
-            return f"{len(left)} profiles are installed, no more fit in"
+        if len(of_csms(left)) >= self.bounds.max_installed:
+            return f"{len(of_csms(left))} profiles are installed, no more fit in"
+        return await self._exchange(replaced, new)
+
+    async def _exchange(self, replaced: Installed, new: InstalledProfile) -> str | None:
+        """On disk, then in force; why not otherwise."""
+        left = without(self._installed, replaced)
         try:
             await self._store.replace(ids_of(replaced), new)
         except StoreError as error:
@@ -299,6 +358,32 @@ class Limiting:
         self._core.store_worked()
         self._installed = (*left, new)
         return None
+
+    async def put_external(self, new: InstalledProfile) -> str | None:
+        """It replaces what its origin has set before; why that could not be stored."""
+        async with self._changing:
+            replaced = tuple(each for each in external(self._installed) if each.origin is new.origin)
+            reason = await self._exchange(replaced, new)
+        if reason is None:
+            self.refresh()
+        return reason
+
+    async def drop_external(self, gone: Sequence[InstalledProfile]) -> bool:
+        """False: the disk does not take it, nothing was changed."""
+        async with self._changing:
+            is_gone = await self._delete(tuple(each for each in gone if each in self._installed))
+        if is_gone:
+            self.refresh()
+        return is_gone
+
+    async def _delete(self, gone: Installed) -> bool:
+        try:
+            await self._store.delete(ids_of(gone))
+        except StoreError as error:
+            self._core.store_failed(error)
+            return False
+        self._installed = without(self._installed, gone)
+        return True
 
     def _is_place(self, scope: Scope) -> bool:
         if scope == WHOLE_STATION:
@@ -309,15 +394,11 @@ class Limiting:
     async def clear(self, request: ClearProfiles) -> Answer:
         """Unknown: none of those is installed (R16-271). Rejected: the disk does not take it, nothing was changed."""
         async with self._changing:
-            gone = selected(self._installed, request.selection)
+            gone = selected(of_csms(self._installed), request.selection)
             if not gone:
                 return Answer(Verdict.UNKNOWN, "no such charging profile")
-            try:
-                await self._store.delete(ids_of(gone))
-            except StoreError as error:
-                self._core.store_failed(error)
+            if not await self._delete(gone):
                 return Answer(Verdict.REJECTED, "not stored")
-            self._installed = without(self._installed, gone)
         log.info("charging profiles cleared: %s", ids_of(gone))
         self.refresh()
         return _ACCEPTED
@@ -327,7 +408,7 @@ class Limiting:
         scope = (request.evse_id, request.connector_id)
         if not self._is_place(scope):
             return Answer(Verdict.REJECTED, "no such EVSE or connector")
-        units = self._bounds.units
+        units = self.bounds.units
         unit = request.unit or (RateUnit.AMPERE if RateUnit.AMPERE in units else RateUnit.WATT)
         if unit not in units:
             return Answer(Verdict.REJECTED, f"rate unit: {unit} is not offered")
@@ -336,11 +417,12 @@ class Limiting:
         start = second_of(self._core.clock.now())
         window = (start, start + request.duration_s)
         outlets = self._outlets()
-        if most_stretches(self._installed, window, start) * len(outlets) > MOST_STRETCHES:
+        in_force = self._in_force
+        if most_stretches(in_force, window, start) * len(outlets) > MOST_STRETCHES:
             return Answer(Verdict.REJECTED, "duration: too many periods lie in it")
         if scope[0] and not scope[1]:
             scope = (scope[0], self._core.runners[scope[0]].session.connector_id)
-        pieces = compose(self._installed, outlets, scope, unit, window)
+        pieces = compose(in_force, outlets, scope, unit, window)
         periods = tuple(CompositePeriod(each.start - start, each.limit, each.phases) for each in pieces)
         return CompositeSchedule(request.evse_id, time_of(start), request.duration_s, unit, periods)
 
@@ -348,9 +430,11 @@ class Limiting:
 
     def flaw_for_start(self, profile: ChargingProfile) -> str | None:
         """Why a remote start cannot bring this profile (R16-178, R16-265)."""
-        bounds = self._bounds
-        if len(self._installed) >= bounds.max_installed:
-            return f"{len(self._installed)} profiles are installed, no more fit in"
+        bounds, installed = self.bounds, of_csms(self._installed)
+        if len(installed) >= bounds.max_installed:
+            return f"{len(installed)} profiles are installed, no more fit in"
+        if any(each.profile.profile_id == profile.profile_id for each in external(self._installed)):
+            return "profile id: is that of an external limit"
         return flaw_for_start(profile, bounds, self._core.clock.now())
 
     def expect(self, evse_id: EvseId, id_token: IdToken, profile: ChargingProfile | None) -> None:
@@ -359,8 +443,10 @@ class Limiting:
         if profile is not None:
             self._expected[evse_id] = _Expected(id_token, profile)
 
-    async def bind(self, started: TransactionStarted) -> None:
-        """Before the start is recorded: its profile is on disk first, so that no power cut parts them (R16-179).
+    async def bind(self, started: TransactionStarted | TransactionUpdated) -> None:
+        """Before the start, or the driver of a transaction that runs already, is recorded.
+
+        Its profile is on disk first, so that no power cut parts them (R16-179).
 
         A disk that does not take it keeps nobody from charging by it now."""
         expected = self._take_expected(started)
@@ -372,9 +458,11 @@ class Limiting:
             reason = await self._put(new)
             if reason is not None:
                 log.error("charging profile %d of a remote start: %s", profile.profile_id, reason)
-                self._installed = (*without(self._installed, replaced_by(self._installed, new)), new)
+                replaced = replaced_by(self._installed, new)
+                if not external(replaced):
+                    self._installed = (*without(self._installed, replaced), new)
 
-    def _take_expected(self, started: TransactionStarted) -> _Expected | None:
+    def _take_expected(self, started: TransactionStarted | TransactionUpdated) -> _Expected | None:
         """Of this EVSE, or of another one if the driver plugged in here instead."""
         if started.trigger is not TriggerReason.REMOTE_START:
             return None
@@ -387,9 +475,11 @@ class Limiting:
         return None
 
     def _awaits(self, evse_id: EvseId, id_token: IdToken) -> bool:
-        """This token is being checked at the EVSE, or its cable is awaited."""
+        """This token is being checked at the EVSE, or its cable is awaited, or its remote start just being recorded."""
         session = self._core.runners[evse_id].session
-        is_waiting = session.stage in (SessionState.AUTHORIZING, SessionState.AUTHORIZED)
+        is_waiting = session.stage in (SessionState.AUTHORIZING, SessionState.AUTHORIZED) or (
+            session.stage is SessionState.CHARGING and session.remote_start_id is not None
+        )
         return is_waiting and id_token.is_same(session.checking or session.id_token)
 
     def _drop_unexpected(self) -> None:

@@ -38,8 +38,19 @@ class Listing:
 
     @property
     def version(self) -> int | None:
-        """0 while the list is empty; None while it is switched off (R16-215)."""
-        return self._standing.version if self._core.settings.flag(_SWITCH) else None
+        """0 while there is no list; None while it is switched off (R16-215)."""
+        return self._shown.version if self._core.settings.flag(_SWITCH) else None
+
+    @property
+    def _shown(self) -> Standing:
+        """An empty list may have no version, whatever it was emptied with (`Conventions.keeps_list_version`)."""
+        has_version = self._standing.length or self._core.conventions.keeps_list_version
+        return self._standing if has_version else Standing()
+
+    @property
+    def length(self) -> int:
+        """Entries that it has, whether it is in use or not."""
+        return self._standing.length
 
     async def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """The entry of a token; None: it has none, or the list is switched off. A list that cannot be read has none."""
@@ -67,15 +78,17 @@ class Listing:
     async def _apply(self, update: UpdateLocalList) -> ListChange | ListAnswer:
         settings = self._core.settings
         limits = Limits(settings.integer("local_list_max_length"), settings.integer("local_list_max_entries"))
-        refused = refusal(update, self._standing, limits)
+        refused = refusal(update, self._shown, limits)
         if refused is not None:
             return refused
         try:
-            keys = [] if update.is_full else [entry.id_token.key for entry in update.entries]
-            change = change_by(update, self._standing, await self._store.held(keys), limits)
+            keys = [] if update.is_full else [entry.id_token.typed_key for entry in update.entries]
+            held = await self._store.held(keys)
+            keeps_version = self._core.conventions.keeps_list_version
+            change = change_by(update, self._standing, held, limits, keeps_version=keeps_version)
             if isinstance(change, ListChange):
                 await self._store.apply(change)
-                self._standing = change.standing
+                self._standing = await self._store.standing()
         except StoreError as error:
             self._core.store_failed(error)
             return ListAnswer(ListVerdict.FAILED, "not stored")
@@ -87,7 +100,7 @@ class Listing:
         """The CSMS spoke of a listed token. A contradiction is told, each one anew (R16-086)."""
         self._conflicts.pop(id_token.key, None)
         if contradicts(listed, answer, self._core.clock.now()):
-            said = f"{id_token.value}: {listed.status} here, {answer.status} there"
+            said = f"{id_token.shown}: {listed.status} here, {answer.status} there"
             self._conflicts[id_token.key] = said
         self._show_conflicts()
 

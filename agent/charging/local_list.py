@@ -28,7 +28,8 @@ know them, and they contradict nothing."""
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the list is now. `version` is 0 while it is empty (R16-215)."""
+    """What the list is now. `version` is 0 before the first update, and while it is empty where that is the custom
+    (R16-215, `Conventions.keeps_list_version`)."""
 
     version: int = 0
     length: int = 0
@@ -62,7 +63,7 @@ def refusal(update: UpdateLocalList, standing: Standing, limits: Limits) -> List
         )  # R16-223
     if update.version < 1 and not _is_clearing(update):
         return _failed(f"version {update.version} has a meaning of its own")  # R16-222
-    keys = {entry.id_token.key for entry in update.entries}
+    keys = {entry.id_token.typed_key for entry in update.entries}
     if len(keys) < len(update.entries):
         return _failed("a token is in it twice")  # R16-221
     if update.is_full:
@@ -81,20 +82,27 @@ def _is_clearing(update: UpdateLocalList) -> bool:
 
 
 def change_by(
-    update: UpdateLocalList, standing: Standing, held: Collection[str], limits: Limits
+    update: UpdateLocalList,
+    standing: Standing,
+    held: Collection[str],
+    limits: Limits,
+    *,
+    keeps_version: bool = False,
 ) -> ListChange | ListAnswer:
-    """The change that an update without `refusal` makes. `held`: keys of its tokens that the list holds already."""
+    """The change that an update without `refusal` makes. `held`: typed keys of its tokens that the list holds already.
+
+    `keeps_version`: also of a list that is empty now (2.0.1 D01.FR.04, D02.FR.02)."""
     puts = tuple((entry.id_token, entry.known) for entry in update.entries if entry.known is not None)
     removals = tuple(entry.id_token for entry in update.entries if entry.known is None)
     if update.is_full:
         length = len(puts)
     else:
-        added = sum(id_token.key not in held for id_token, _known in puts)
-        removed = sum(id_token.key in held for id_token in removals)
+        added = sum(id_token.typed_key not in held for id_token, _known in puts)
+        removed = sum(id_token.typed_key in held for id_token in removals)
         length = standing.length + added - removed
     if length > limits.list_entries:
         return _failed(f"the list would have {length} entries; it may have {limits.list_entries}")  # R16-223
-    after = Standing(update.version if length else 0, length)  # R16-217
+    after = Standing(update.version if length or keeps_version else 0, length)  # R16-217
     return ListChange(after, update.is_full, puts, removals)
 
 

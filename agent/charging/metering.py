@@ -109,13 +109,19 @@ class AlignedPeriod:
             self._sums[key] = (value, total + value.value, count + 1)
 
     def samples(
-        self, entries: Sequence[str], reading: MeterReading, at: datetime, offer: Offer | None, place: str
+        self,
+        entries: Sequence[str],
+        reading: MeterReading,
+        at: datetime,
+        offer: Offer | None,
+        place: str,
+        *,
+        stamps_start: bool = True,
     ) -> tuple[Sample, ...]:
         """What ends at `at` with `reading`: what the period came to, stamped with its start, and the counters at `at`.
 
-        Either is left out when `entries` want nothing of it."""
+        Either is left out when `entries` want nothing of it. Without `stamps_start` both are one sample at `at`."""
         context = ReadingContext.SAMPLE_CLOCK
-        entries = entries or (DEFAULT_ENTRY,)
         values: list[SampledValue] = []
         for entry in entries:
             if is_interval(entry):
@@ -126,6 +132,9 @@ class AlignedPeriod:
         unique = tuple(dict.fromkeys(values))
         counters = [entry for entry in entries if is_register(entry)]
         registers = select(counters, reading, offer, place) if counters else ()
+        if not stamps_start:
+            both = (*registers, *unique)
+            return (Sample(at, context, both),) if both else ()
         found = (Sample(self.begun_at, context, unique), Sample(at, context, registers))
         return tuple(sample for sample in found if sample.values)
 

@@ -21,6 +21,8 @@ from agent.charging.facts import (
 )
 from agent.charging.ids import ConnectorId, EvseId, IdToken, IdTokenInfo, Reservation, TransactionId
 from agent.charging.local_list import ListChange, Standing
+from agent.charging.monitors import Installed
+from agent.charging.network import NetworkAnswer, NetworkProfile, SetNetworkProfile, StoredNetworks
 from agent.charging.profiles import InstalledProfile
 from agent.charging.requests import (
     CertificateRequest,
@@ -34,6 +36,7 @@ from agent.charging.requests import (
 )
 
 if TYPE_CHECKING:
+    from agent.charging.display import DisplayMessage
     from agent.charging.firmware import Update
 
 
@@ -47,6 +50,11 @@ class OpenTransaction:
     next_seq_no: int
     reference: str | None = None
     """What the CSMS calls it, if it was ever told."""
+    id_token: IdToken | None = None
+    """Who was authorized last; None: nobody yet, or whoever `started` names."""
+    is_authorized: bool = True
+    is_placed: bool = True
+    """It is known where the EV is connected."""
 
 
 class Clock(Protocol):
@@ -88,6 +96,9 @@ class Journal(Protocol):
     async def depth(self) -> int:
         """How many messages wait for the CSMS."""
 
+    async def has_queued(self, transaction_id: TransactionId | None) -> bool:
+        """Whether any of them is about this transaction; None: about any."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
@@ -118,6 +129,8 @@ class Outbox(Protocol):
         """What the CSMS calls the transaction; also after it ended, as long as it has rows in the outbox."""
 
     async def depth(self) -> int: ...
+    async def last_row_id(self) -> int:
+        """The highest that was ever given out; every later row has a higher one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +143,16 @@ class StoredUpdate:
     """The last status of any update."""
     number: int
     """Of the last order; 0 before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMonitoring:
+    """What is on disk of monitoring."""
+
+    installed: Installed
+    exceeded: frozenset[int]
+    """Ids of the thresholds that the CSMS was told are exceeded."""
+    last_event_id: int
 
 
 class UpdateStore(Protocol):
@@ -200,6 +223,26 @@ class Credentials(Protocol):
     async def execute(self, request: CertificateRequest) -> CertificateResult: ...
 
 
+class NetworkStore(Protocol):
+    """Network connection profiles; every write is one commit."""
+
+    async def load(self) -> StoredNetworks: ...
+    async def put(self, slot: int, profile: NetworkProfile | None) -> None:
+        """None: the connection of the configuration file."""
+
+    async def drop(self, slots: Collection[int]) -> None: ...
+    async def note_good(self, slot: int) -> None: ...
+    async def note_configured(self, url: str) -> None: ...
+
+
+class Networks(Protocol):
+    """Who decides where the station connects to (`agent/network_desk.py`). A legal no is a result."""
+
+    async def order(self, request: SetNetworkProfile) -> NetworkAnswer: ...
+    def accepted(self) -> None:
+        """The CSMS of the present connection has accepted the station."""
+
+
 class SettingStore(Protocol):
     async def load(self) -> Mapping[str, str]: ...
     async def save(self, values: Mapping[str, str]) -> None: ...
@@ -208,8 +251,17 @@ class SettingStore(Protocol):
 class AvailabilityStore(Protocol):
     """(evse_id, connector_id) -> operative; evse 0 = station, connector 0 = whole EVSE. Missing = operative."""
 
-    async def load(self) -> Mapping[tuple[EvseId, ConnectorId], bool]: ...
-    async def save(self, changes: Mapping[tuple[EvseId, ConnectorId], bool]) -> None: ...
+    async def load(
+        self,
+    ) -> tuple[Mapping[tuple[EvseId, ConnectorId], bool], Mapping[tuple[EvseId, ConnectorId], bool]]:
+        """What holds at each place, and what was said of this very place (`availability.Change`)."""
+
+    async def save(
+        self,
+        states: Mapping[tuple[EvseId, ConnectorId], bool],
+        own: Mapping[tuple[EvseId, ConnectorId], bool],
+    ) -> None:
+        """One commit; `own` names places of `states` only."""
 
 
 class TokenStore(Protocol):
@@ -226,7 +278,7 @@ class LocalListStore(Protocol):
     async def standing(self) -> Standing: ...
     async def get(self, id_token: IdToken) -> IdTokenInfo | None: ...
     async def held(self, keys: Collection[str]) -> Collection[str]:
-        """Those of `keys` (`IdToken.key`) that the list has an entry for."""
+        """Those of `keys` (`IdToken.typed_key`) that the list has an entry for."""
 
     async def apply(self, change: ListChange) -> None:
         """All of it or nothing; what is listed then leaves the authorization cache."""
@@ -240,6 +292,28 @@ class ReservationStore(Protocol):
         """From now on these are all there are."""
 
 
+class CustomerStore(Protocol):
+    """What is on disk of one customer, wherever it is."""
+
+    async def find(self, id_token: IdToken) -> Sequence[str]:
+        """One text for each row that holds the token."""
+
+    async def forget(self, id_token: IdToken) -> None:
+        """One commit: all of it but the local list, and but what is still needed or has still to be delivered."""
+
+
+class MonitorStore(Protocol):
+    async def load(self) -> StoredMonitoring: ...
+    async def save(self, installed: Installed) -> None:
+        """One commit: from now on these are the monitors of the CSMS, the base and the level."""
+
+    async def note(self, exceeded: Collection[int], *facts: DurableFact) -> None:
+        """One commit: the thresholds (by id) that are exceeded now are these, and an outbox row for each fact."""
+
+    async def reserve_event_ids(self, last: int) -> None:
+        """Event ids up to `last` may be in use from now on."""
+
+
 class ProfileStore(Protocol):
     """The charging profiles that are installed; their ids are unique."""
 
@@ -248,6 +322,19 @@ class ProfileStore(Protocol):
 
     async def replace(self, gone: Sequence[int], new: InstalledProfile) -> None:
         """One commit: the profiles with the ids `gone` go, and `new` comes."""
+
+    async def delete(self, gone: Sequence[int]) -> None:
+        """One commit; ids that are not there are let be."""
+
+
+class MessageStore(Protocol):
+    """The messages for the display; their ids are unique."""
+
+    async def load(self) -> "Sequence[DisplayMessage]":
+        """In the order in which they were set."""
+
+    async def replace(self, gone: Sequence[int], new: "DisplayMessage") -> None:
+        """One commit: the messages with the ids `gone` go, and `new` comes."""
 
     async def delete(self, gone: Sequence[int]) -> None:
         """One commit; ids that are not there are let be."""

@@ -2,19 +2,23 @@
 
 Pure values and rules in the vocabulary of OCPP 2.x; the collection of installed profiles is a tuple, and a change gives
 a new one. What a profile means at an instant is `schedules.py`; `limiting.py` owns the collection and its store.
-OCPP 1.6 3.13, 5.5, 5.16, 7.8 to 7.14 with errata 3.8, 3.25, 3.37 to 3.45, 3.53, 3.56, 3.65 (R16-244 to R16-271).
+OCPP 1.6 3.13, 5.5, 5.16, 7.8 to 7.14 with errata 3.8, 3.25, 3.37 to 3.45, 3.53, 3.56, 3.65 (R16-244 to R16-271);
+2.0.1 K01, K09, K10.
 """
 
 import math
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from agent.charging.ids import ConnectorId, EvseId, TransactionId
+
+if TYPE_CHECKING:
+    from agent.charging.settings import Settings
 
 MOST_S = 2**31 - 1
 """Longest duration and latest period that a schedule may name: 68 years."""
@@ -28,6 +32,20 @@ class Purpose(StrEnum):
     """Bounds the sum of all EVSEs (R16-256)."""
     TX_DEFAULT = "TxDefaultProfile"
     TX = "TxProfile"
+    EXTERNAL = "ChargingStationExternalConstraints"
+    """What somebody else than the CSMS sets (`external_limits.py`); no CSMS sets, replaces or clears it."""
+
+
+class LimitOrigin(StrEnum):
+    """Who sets a limit (2.x ChargingLimitSource). Values are stored, so they never change."""
+
+    EMS = "EMS"
+    """An energy management system of the site."""
+    SYSTEM_OPERATOR = "SO"
+    """Of the grid."""
+    OTHER = "Other"
+    CSO = "CSO"
+    """The operator of the station, by its CSMS."""
 
 
 class ProfileKind(StrEnum):
@@ -55,6 +73,10 @@ class SchedulePeriod(Struct, frozen=True):
     limit: float
     phases: int = 3
     """1.6 7.14: three are assumed unless another number is given."""
+    phase_to_use: int | None = None
+    """The only one to be used, 1 to 3, where `phases` is 1; None: whichever."""
+    are_phases_given: bool = True
+    """False: nobody gave a number. Means nothing for the limit; it is told as it was given."""
 
 
 class ChargingSchedule(Struct, frozen=True):
@@ -66,6 +88,8 @@ class ChargingSchedule(Struct, frozen=True):
     """None: the schedule begins with the transaction, or for the whole station when it was installed."""
     least_rate: float | None = None
     """Below this charging is inefficient: a hint for the sharing among EVSEs, no limit (R16-278)."""
+    schedule_id: int = 0
+    """What 2.x calls it."""
 
 
 class ChargingProfile(Struct, frozen=True):
@@ -80,6 +104,12 @@ class ChargingProfile(Struct, frozen=True):
     """The first instant at which it is not valid any more."""
     transaction_id: TransactionId | None = None
     """Ours. Set for every installed profile of purpose TX."""
+    holds_off_defaults: bool = True
+    """Of a transaction: while it is valid no default counts, also where its schedule says nothing any more (1.6).
+    False: there they count again (2.0.1 K02.FR.08)."""
+    spreads_as_given: bool = False
+    """A limit in watt is spread over the phases that its period names, as far as there are so many; False: over those
+    that the EV uses (1.6). 2.0.1 K01.FR.50, a SHALL by errata 2025-06."""
 
 
 class InstalledProfile(Struct, frozen=True):
@@ -89,6 +119,9 @@ class InstalledProfile(Struct, frozen=True):
     evse_id: EvseId
     connector_id: ConnectorId
     installed_at: datetime
+    origin: LimitOrigin = LimitOrigin.CSO
+    is_grid_critical: bool | None = None
+    """The grid depends on it, as the one who set it says; None: not said."""
 
     @property
     def scope(self) -> "Scope":
@@ -109,13 +142,38 @@ class Bounds(Struct, frozen=True):
     units: frozenset[RateUnit]
 
 
+_UNITS = {"Current": RateUnit.AMPERE, "Power": RateUnit.WATT}
+"""As the setting spells them."""
+
+
+def bounds_of(settings: "Settings") -> Bounds:
+    return Bounds(
+        max_stack_level=settings.integer("profile_max_stack_level"),
+        max_periods=settings.integer("schedule_max_periods"),
+        max_installed=settings.integer("profiles_max_installed"),
+        units=frozenset(_UNITS[name] for name in settings.listed("schedule_rate_units")),
+    )
+
+
 class Selection(Struct, frozen=True):
-    """Which profiles are meant: by id alone, otherwise all given fields must match (R16-271)."""
+    """Which profiles are meant: by id alone, otherwise all given fields must match (R16-271, K10.FR.03, K10.FR.04)."""
 
     profile_id: int | None = None
     scope: Scope | None = None
     purpose: Purpose | None = None
     stack_level: int | None = None
+    evse_id: EvseId | None = None
+    """The EVSE with all its connectors; 0: the station itself."""
+
+
+class Criteria(Struct, frozen=True):
+    """Which profiles are to be told: those that match all that is given (K09.FR.04 to .06)."""
+
+    evse_id: EvseId | None = None
+    profile_ids: tuple[int, ...] = ()
+    purpose: Purpose | None = None
+    stack_level: int | None = None
+    origins: tuple[LimitOrigin, ...] = ()
 
 
 # --- is it acceptable --------------------------------------------------------------------------------------
@@ -134,10 +192,11 @@ def flaw_of(profile: ChargingProfile, bounds: Bounds, now: datetime) -> str | No
             return "valid to: not after valid from"
         if profile.valid_to <= now:
             return "valid to: is over"
-    return _flaw_of_schedule(profile.schedule, bounds)
+    return flaw_of_schedule(profile.schedule, bounds)
 
 
-def _flaw_of_schedule(schedule: ChargingSchedule, bounds: Bounds) -> str | None:
+def flaw_of_schedule(schedule: ChargingSchedule, bounds: Bounds) -> str | None:
+    """What is wrong with a schedule by itself (K01.FR.26, K01.FR.31, K01.FR.35)."""
     if schedule.unit not in bounds.units:
         return f"rate unit: {schedule.unit} is not offered"
     if schedule.duration_s is not None and not 1 <= schedule.duration_s <= MOST_S:
@@ -176,6 +235,8 @@ def flaw_of_place(profile: ChargingProfile, scope: Scope, running: TransactionId
                 return "purpose: no transaction runs there"
             is_meant = profile.transaction_id in (None, running)
             return None if is_meant else "transaction: another one runs there"
+        case Purpose.EXTERNAL:
+            return "purpose: external constraints are not the CSMS's to set"
 
 
 def flaw_for_start(profile: ChargingProfile, bounds: Bounds, now: datetime) -> str | None:
@@ -201,6 +262,39 @@ def _has_same_id(one: InstalledProfile, other: InstalledProfile) -> bool:
     return one.profile.profile_id == other.profile.profile_id
 
 
+def clash_of(installed: Iterable[InstalledProfile], new: InstalledProfile) -> InstalledProfile | None:
+    """What keeps `new` from being installed where nothing is replaced but by its id.
+
+    Of a transaction any other profile of that level (K01.FR.39). Otherwise one of that purpose and level that is valid
+    at the same time at the same EVSE (K01.FR.06); of defaults also at all EVSEs or at one of them, whenever it is valid
+    (K01.FR.52, K01.FR.53)."""
+    mine = new.profile
+    for each in installed:
+        profile = each.profile
+        if _has_same_id(each, new) or (profile.purpose, profile.stack_level) != (
+            mine.purpose,
+            mine.stack_level,
+        ):
+            continue
+        if mine.purpose is Purpose.TX:
+            is_in_way = profile.transaction_id == mine.transaction_id
+        elif each.evse_id == new.evse_id:
+            is_in_way = _are_valid_together(profile, mine)
+        else:
+            is_in_way = 0 in (each.evse_id, new.evse_id)
+        if is_in_way:
+            return each
+    return None
+
+
+def _are_valid_together(one: ChargingProfile, other: ChargingProfile) -> bool:
+    return _is_before_end(one.valid_from, other.valid_to) and _is_before_end(other.valid_from, one.valid_to)
+
+
+def _is_before_end(valid_from: datetime | None, valid_to: datetime | None) -> bool:
+    return valid_from is None or valid_to is None or valid_from < valid_to
+
+
 def _is_in_same_slot(one: InstalledProfile, other: InstalledProfile) -> bool:
     mine, others = one.profile, other.profile
     return (mine.purpose, mine.stack_level, one.scope, mine.transaction_id) == (
@@ -224,8 +318,26 @@ def selected(installed: Iterable[InstalledProfile], wanted: Selection) -> Instal
         each
         for each in installed
         if (wanted.scope is None or each.scope == wanted.scope)
+        and (wanted.evse_id is None or each.evse_id == wanted.evse_id)
         and (wanted.purpose is None or each.profile.purpose is wanted.purpose)
         and (wanted.stack_level is None or each.profile.stack_level == wanted.stack_level)
+    )
+
+
+def of_csms(installed: Iterable[InstalledProfile]) -> Installed:
+    """Without what a CSMS cannot touch (K10.FR.04, K10.FR.08, K10.FR.09)."""
+    return tuple(each for each in installed if each.profile.purpose is not Purpose.EXTERNAL)
+
+
+def matching(installed: Iterable[InstalledProfile], wanted: Criteria) -> Installed:
+    return tuple(
+        each
+        for each in installed
+        if (wanted.evse_id is None or each.evse_id == wanted.evse_id)
+        and (not wanted.profile_ids or each.profile.profile_id in wanted.profile_ids)
+        and (wanted.purpose is None or each.profile.purpose is wanted.purpose)
+        and (wanted.stack_level is None or each.profile.stack_level == wanted.stack_level)
+        and (not wanted.origins or each.origin in wanted.origins)
     )
 
 
@@ -247,8 +359,15 @@ def orphans(installed: Iterable[InstalledProfile], running: Collection[Transacti
 
 
 def stack_of_station(installed: Iterable[InstalledProfile]) -> list[InstalledProfile]:
-    """The limits of the whole station, highest level first."""
+    """The limits that the CSMS sets the whole station, highest level first."""
     return _ordered(each for each in installed if each.profile.purpose is Purpose.STATION_MAX)
+
+
+def stacks_of_station(installed: Iterable[InstalledProfile]) -> list[list[InstalledProfile]]:
+    """All that limits the whole station: what comes from the CSMS, and each external limit, which holds beside it."""
+    installed = tuple(installed)
+    external = [[each] for each in installed if each.profile.purpose is Purpose.EXTERNAL]
+    return [stack_of_station(installed), *external]
 
 
 def stack_of_transaction(
@@ -263,12 +382,14 @@ def stack_of_transaction(
 def stack_of_defaults(installed: Iterable[InstalledProfile], scope: Scope) -> list[InstalledProfile]:
     """The defaults at a connector, highest level first; its own one replaces the station's of that level (R16-245)."""
     evse_id, _connector_id = scope
-    nearest: dict[int, InstalledProfile] = {}
-    for place in (WHOLE_STATION, (evse_id, 0), scope):
+    nearest: dict[int, list[InstalledProfile]] = {}
+    for place in dict.fromkeys((WHOLE_STATION, (evse_id, 0), scope)):
+        here: dict[int, list[InstalledProfile]] = {}
         for each in installed:
             if each.profile.purpose is Purpose.TX_DEFAULT and each.scope == place:
-                nearest[each.profile.stack_level] = each
-    return _ordered(nearest.values())
+                here.setdefault(each.profile.stack_level, []).append(each)
+        nearest.update(here)
+    return _ordered(each for group in nearest.values() for each in group)
 
 
 def _ordered(profiles: Iterable[InstalledProfile]) -> list[InstalledProfile]:

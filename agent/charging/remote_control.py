@@ -39,7 +39,7 @@ def start_obstacle(session: Session, station: StationState) -> str | None:
     if not session.operative:
         return "inoperative"
     is_free = session.stage in (SessionState.IDLE, SessionState.PLUGGED, SessionState.FINISHING)
-    if not is_free or session.phase is not Phase.NONE or session.lock_held or session.checking is not None:
+    if not is_free or not session.takes_driver or session.lock_held or session.checking is not None:
         return "busy"
     return None
 

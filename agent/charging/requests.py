@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from agent.charging.display import DisplayMessage, MessageVerdict
 from agent.charging.facts import MeterSampled
 from agent.charging.ids import (
     CertificateUse,
@@ -24,7 +25,9 @@ from agent.charging.ids import (
     ResetKind,
     TransactionId,
 )
-from agent.charging.profiles import ChargingProfile, RateUnit, Selection
+from agent.charging.monitors import MonitorAnswer, MonitoringBase, MonitorOrder
+from agent.charging.network import NetworkAnswer, SetNetworkProfile
+from agent.charging.profiles import ChargingProfile, ChargingSchedule, LimitOrigin, RateUnit, Selection
 from agent.charging.tariff import CostShown, MeterTrigger, Text
 
 
@@ -42,6 +45,8 @@ class Answer(Struct, frozen=True):
 
     verdict: Verdict
     reason: str = ""
+    transaction_id: TransactionId | None = None
+    """Of a start that was accepted: the transaction that runs there already, without a driver so far."""
 
 
 class RequestStart(Struct, frozen=True):
@@ -53,10 +58,30 @@ class RequestStart(Struct, frozen=True):
     remote_start_id: int | None = None
     profile: ChargingProfile | None = None
     """For the new transaction; of purpose TX, without a transaction id."""
+    group: IdToken | None = None
+    """The group of the token, if who asks says so (2.0.1 F01.FR.22)."""
 
 
 class RequestStop(Struct, frozen=True):
     transaction_id: TransactionId
+
+
+class TellTransactions(Struct, frozen=True):
+    """Have the transaction of an EVSE report where it stands; None: every one. 2.0.1 F06.FR.07."""
+
+    evse_id: EvseId | None = None
+
+
+class TransactionStatus(Struct, frozen=True):
+    """Does it run, and does anything of it wait for the CSMS? None: of any. Answered with `TransactionStanding`."""
+
+    transaction_id: TransactionId | None = None
+
+
+class TransactionStanding(Struct, frozen=True):
+    has_messages: bool
+    is_ongoing: bool | None = None
+    """None: it was not asked for a certain one."""
 
 
 class UnlockVerdict(StrEnum):
@@ -85,6 +110,8 @@ class ChangeAvailability(Struct, frozen=True):
 
 class ResetStation(Struct, frozen=True):
     kind: ResetKind
+    evse_id: EvseId | None = None
+    """One EVSE alone (2.0.1 B11.FR.08); None: the whole station."""
 
 
 class PreparePowerLoss(Struct, frozen=True):
@@ -96,6 +123,65 @@ class ChangeSetting(Struct, frozen=True):
 
     name: str
     value: str
+
+
+class ChangeSettings(Struct, frozen=True):
+    """One after the other, each on its own; what is refused does not keep the others. Answered with `Answers`."""
+
+    changes: tuple[ChangeSetting, ...]
+
+
+class Answers(Struct, frozen=True):
+    """One for each part of the request, in its order."""
+
+    answers: tuple[Answer, ...]
+
+
+class SetMonitors(Struct, frozen=True):
+    """One after the other; what is refused does not keep the others. Answered with `MonitorAnswers`. 2.0.1 N04."""
+
+    orders: tuple[MonitorOrder, ...]
+
+
+class ClearMonitors(Struct, frozen=True):
+    """Answered with `MonitorAnswers`. 2.0.1 N06."""
+
+    monitor_ids: tuple[int, ...]
+
+
+class MonitorAnswers(Struct, frozen=True):
+    """One for each part of the request, in its order."""
+
+    answers: tuple[MonitorAnswer, ...]
+
+
+class SetMonitoringBase(Struct, frozen=True):
+    """2.0.1 N03."""
+
+    base: MonitoringBase
+
+
+class SetMonitoringLevel(Struct, frozen=True):
+    """Events of a greater severity number are not told. 2.0.1 N05."""
+
+    level: int
+
+
+MonitoringRequest: TypeAlias = SetMonitors | ClearMonitors | SetMonitoringBase | SetMonitoringLevel
+
+
+class AboutCustomer(Struct, frozen=True):
+    """What is known of the customer with this token; `clears`: and forget it. 2.0.1 N09, N10."""
+
+    id_token: IdToken
+    clears: bool
+
+
+class CustomerAnswer(Struct, frozen=True):
+    verdict: Verdict
+    entries: tuple[str, ...] = ()
+    """What was known, one row of a table each, as text; empty: nothing."""
+    reason: str = ""
 
 
 class ClearCache(Struct, frozen=True):
@@ -241,6 +327,10 @@ class InstalledCertificates(Struct, frozen=True):
     hashes: tuple[CertificateHash, ...]
 
 
+class CertificatesByUse(Struct, frozen=True):
+    found: tuple[tuple[CertificateUse, CertificateHash], ...]
+
+
 class InstallCertificate(Struct, frozen=True):
     """Trust this certificate of an authority from now on. PEM. Security white paper M05, 2.0.1 M05."""
 
@@ -262,6 +352,12 @@ class ListCertificates(Struct, frozen=True):
     use: CertificateUse
 
 
+class ListCertificatesByUse(Struct, frozen=True):
+    """What is installed for any of these uses. 2.0.1 M03. Answered with `CertificatesByUse`."""
+
+    uses: tuple[CertificateUse, ...]
+
+
 class RequestOwnCertificate(Struct, frozen=True):
     """Make a new key pair and ask the CSMS to have it signed. Security white paper A02, 2.0.1 A02."""
 
@@ -273,9 +369,14 @@ class TakeOwnCertificate(Struct, frozen=True):
 
 
 CertificateRequest: TypeAlias = (
-    InstallCertificate | DeleteCertificate | ListCertificates | RequestOwnCertificate | TakeOwnCertificate
+    InstallCertificate
+    | DeleteCertificate
+    | ListCertificates
+    | ListCertificatesByUse
+    | RequestOwnCertificate
+    | TakeOwnCertificate
 )
-CertificateResult: TypeAlias = CertificateAnswer | InstalledCertificates
+CertificateResult: TypeAlias = CertificateAnswer | InstalledCertificates | CertificatesByUse
 
 
 class ShowTokenPrice(Struct, frozen=True):
@@ -283,15 +384,35 @@ class ShowTokenPrice(Struct, frozen=True):
 
     id_token: IdToken
     texts: tuple[Text, ...]
+    languages: tuple[str, ...] = ()
+    """That the driver understands, the preferred one first."""
 
 
 class ShowCost(Struct, frozen=True):
-    """What a transaction costs so far, or in the end. `reference`: what the CSMS calls it; it may be over already."""
+    """What a transaction costs so far, or in the end. `reference`: what the CSMS calls it (in 2.x: as we do); it may be
+    over already."""
 
     reference: str
     cost: CostShown
     trigger: MeterTrigger | None = None
     """Replaces the one before, also by None."""
+
+
+class ShowMessage(Struct, frozen=True):
+    """Keep a message and show it when its time has come. Answered with `MessageAnswer`. 2.0.1 O01, O02, O06."""
+
+    message: DisplayMessage
+
+
+class MessageAnswer(Struct, frozen=True):
+    verdict: MessageVerdict
+    reason: str = ""
+
+
+class RemoveMessage(Struct, frozen=True):
+    """Unknown: there is none with that id. 2.0.1 O05."""
+
+    message_id: int
 
 
 class ListVerdict(StrEnum):
@@ -351,12 +472,29 @@ class InstallProfile(Struct, frozen=True):
     evse_id: EvseId
     connector_id: ConnectorId
     profile: ChargingProfile
+    replaces_slot: bool = True
+    """Also what has its purpose and level at that place goes (1.6); False: that keeps it out (2.x, K01.FR.06)."""
 
 
 class ClearProfiles(Struct, frozen=True):
     """Unknown: none is installed that `selection` means. OCPP 1.6 5.5, 2.0.1 K10."""
 
     selection: Selection
+
+
+class LimitExternally(Struct, frozen=True):
+    """Somebody else than the CSMS limits the whole station; replaces what the same origin has set. 2.0.1 K11, K12."""
+
+    origin: LimitOrigin
+    schedule: ChargingSchedule
+    """Without a start it begins now. With a duration it lifts itself."""
+    is_grid_critical: bool | None = None
+
+
+class LiftExternalLimit(Struct, frozen=True):
+    """Unknown: that origin has set none. 2.0.1 K13."""
+
+    origin: LimitOrigin
 
 
 class ComposeSchedule(Struct, frozen=True):
@@ -388,17 +526,24 @@ class CompositeSchedule(Struct, frozen=True):
 Request: TypeAlias = (
     RequestStart
     | RequestStop
+    | TellTransactions
+    | TransactionStatus
     | UnlockConnector
     | ChangeAvailability
     | ResetStation
     | PreparePowerLoss
     | ChangeSetting
+    | ChangeSettings
+    | MonitoringRequest
+    | AboutCustomer
     | ClearCache
     | SampleMeters
     | PresentToken
     | TransferData
     | ShowTokenPrice
     | ShowCost
+    | ShowMessage
+    | RemoveMessage
     | CertificateRequest
     | UpdateFirmware
     | UploadLog
@@ -407,10 +552,18 @@ Request: TypeAlias = (
     | CancelReservation
     | InstallProfile
     | ClearProfiles
+    | LimitExternally
+    | LiftExternalLimit
     | ComposeSchedule
+    | SetNetworkProfile
 )
 Result: TypeAlias = (
     Answer
+    | TransactionStanding
+    | MessageAnswer
+    | Answers
+    | MonitorAnswers
+    | CustomerAnswer
     | UnlockVerdict
     | tuple[MeterSampled, ...]
     | TransferResult
@@ -420,5 +573,6 @@ Result: TypeAlias = (
     | ReserveAnswer
     | CertificateResult
     | CompositeSchedule
+    | NetworkAnswer
     | None
 )

@@ -1,13 +1,14 @@
 """Reservations as rules: what may be reserved, who may start where, and when a reservation ends.
 
 Pure: looks at reservations and sessions, moves nothing. A reservation is for one EVSE or for any; those for any keep
-as many EVSEs free as it takes, and none in particular. It is *claimed* while its driver has identified and the
-transaction has not begun; a claimed one keeps nobody else out and does not expire. Used by `reserving.py`.
+as many EVSEs free as it takes, and none in particular; one for a connector type an EVSE that has it. It is *claimed*
+while its driver has identified and the transaction has not begun; a claimed one keeps nobody else out and does not
+expire. Used by `reserving.py`.
 OCPP 1.6 3.11, 4.9, 5.1, 5.13 (R16-228 to R16-242, R16-110); 2.0.1 H01 to H04.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
@@ -17,6 +18,9 @@ from agent.charging.ids import ConnectorId, EvseId, IdToken, Reservation, Reserv
 from agent.charging.requests import ReserveAnswer, ReserveVerdict
 from agent.charging.session_values import Phase, Session
 from agent.charging.snapshot import SessionState
+
+NO_SUCH_TYPE = "no connector of this type"
+SWITCHED_OFF = "reservations are switched off"
 
 
 class Fit(IntEnum):
@@ -40,6 +44,8 @@ class Scene:
     sessions: Mapping[EvseId, Session]
     inoperative: Collection[Place] = ()
     """Connectors that are out of service."""
+    types: Mapping[EvseId, frozenset[str]] = field(default_factory=dict)
+    """Connector types that an EVSE has; an EVSE that is not in it may have any."""
     is_station_faulted: bool = False
     is_station_operative: bool = True
 
@@ -75,10 +81,11 @@ def fit(scene: Scene, evse_id: EvseId, driver: Driver, connector_id: ConnectorId
         if driver.owns(named):
             return Fit.OWN
         return Fit.PERHAPS if named.group is not None and not driver.is_group_known else Fit.CLOSED
-    floating = _floating(scene)
-    if not is_kept(scene, evse_id) or any(driver.owns(each) for each in floating):
+    fitting = [each for each in _floating(scene) if _has_type(scene, evse_id, each)]
+    mine = [each for each in fitting if driver.owns(each)]
+    if any(_leaves_enough(scene, evse_id, each) for each in mine) or not is_kept(scene, evse_id):
         return Fit.OPEN
-    may_belong = not driver.is_group_known and any(each.group is not None for each in floating)
+    may_belong = not driver.is_group_known and any(each.group is not None for each in fitting)
     return Fit.PERHAPS if may_belong else Fit.CLOSED
 
 
@@ -89,20 +96,52 @@ def claim(
     named = _named(scene, evse_id)
     if named is not None:
         return named if driver.owns(named) and _fits_connector(scene, named, connector_id) else None
-    mine = [each for each in _floating(scene) if driver.owns(each)]
-    return min(mine, key=lambda each: each.expires_at, default=None)
+    mine = [each for each in _floating(scene) if driver.owns(each) and _has_type(scene, evse_id, each)]
+    kind = [each for each in mine if _leaves_enough(scene, evse_id, each)]
+    return min(kind or mine, key=lambda each: each.expires_at, default=None)
 
 
 def needs_group(scene: Scene, evse_id: EvseId, id_token: IdToken) -> bool:
     """Whether the driver's group decides what may be started here, or which reservation it uses (R16-236)."""
     if claim(scene, evse_id, Driver(id_token)) is not None:
         return False
-    return any(each.group is not None and each.evse_id in (None, evse_id) for each in scene.pending)
+    here = [each for each in scene.pending if each.evse_id in (None, evse_id)]
+    return any(each.group is not None and _has_type(scene, evse_id, each) for each in here)
 
 
 def is_kept(scene: Scene, evse_id: EvseId) -> bool:
     """A start here by somebody without a reservation would leave too few EVSEs for those that name none (R16-234)."""
-    return len(_floating(scene)) > len(_free(scene) - {evse_id})
+    floating = _floating(scene)
+    return _served(scene, floating, _free(scene) - {evse_id}) < len(floating)
+
+
+def _leaves_enough(scene: Scene, evse_id: EvseId, used: Reservation) -> bool:
+    """A start here with `used` costs nobody else the EVSE that was left for him (H01.FR.09)."""
+    floating, free = _floating(scene), _free(scene)
+    others = [each for each in floating if each is not used]
+    return _served(scene, others, free - {evse_id}) >= _served(scene, floating, free) - 1
+
+
+def _served(scene: Scene, wishes: Sequence[Reservation], evse_ids: Collection[EvseId]) -> int:
+    """For how many of `wishes` at once there is an EVSE of their own: the largest matching, by augmenting paths."""
+    taken: dict[EvseId, Reservation] = {}
+
+    def find(wish: Reservation, seen: set[EvseId]) -> bool:
+        for evse_id in sorted(evse_ids):
+            if evse_id in seen or not _has_type(scene, evse_id, wish):
+                continue
+            seen.add(evse_id)
+            if evse_id not in taken or find(taken[evse_id], seen):
+                taken[evse_id] = wish
+                return True
+        return False
+
+    return sum(find(wish, set()) for wish in wishes)
+
+
+def _has_type(scene: Scene, evse_id: EvseId, wish: Reservation) -> bool:
+    wanted = wish.connector_type
+    return wanted is None or wanted in scene.types.get(evse_id, (wanted,))
 
 
 def _named(scene: Scene, evse_id: EvseId) -> Reservation | None:
@@ -169,6 +208,8 @@ def judge_wish(scene: Scene, wanted: Reservation, now: datetime) -> ReserveAnswe
     session = scene.sessions.get(wanted.evse_id)
     if session is None:
         return ReserveAnswer(ReserveVerdict.REJECTED, "no such EVSE")  # R16-242
+    if not _has_type(scene, wanted.evse_id, wanted):
+        return ReserveAnswer(ReserveVerdict.REJECTED, NO_SUCH_TYPE)
     if session.stopping_faults:
         return ReserveAnswer(ReserveVerdict.FAULTED, ", ".join(sorted(session.stopping_faults)))
     if _is_out_of_service(scene, wanted, session):
@@ -184,9 +225,13 @@ def judge_wish(scene: Scene, wanted: Reservation, now: datetime) -> ReserveAnswe
 def _judge_floating(scene: Scene, wanted: Reservation) -> ReserveAnswer:
     if not scene.is_station_operative:
         return ReserveAnswer(ReserveVerdict.UNAVAILABLE, "the station is out of service")
-    if len(_floating(scene)) < len(_free(scene)):
+    floating = _floating(scene)
+    if _served(scene, [*floating, wanted], _free(scene)) > len(floating):
         return ReserveAnswer(ReserveVerdict.ACCEPTED)
-    sessions = scene.sessions.values()
+    targets = scene.sessions.items()
+    sessions = [session for evse_id, session in targets if _has_type(scene, evse_id, wanted)]
+    if not sessions:
+        return ReserveAnswer(ReserveVerdict.REJECTED, NO_SUCH_TYPE)
     if all(session.stopping_faults for session in sessions):
         return ReserveAnswer(ReserveVerdict.FAULTED, "every EVSE is faulted")
     if not any(_is_in_service(session) for session in sessions):
@@ -225,7 +270,12 @@ def ended(scene: Scene, now: datetime | None) -> list[tuple[Reservation, Reserva
         for evse_id, session in scene.sessions.items()
         if _is_in_service(session) and evse_id not in named
     ]
-    over += [(each, ReservationEnd.REMOVED) for each in floating[len(usable) :]]
+    kept: list[Reservation] = []
+    for each in floating:
+        if _served(scene, [*kept, each], usable) > len(kept):
+            kept.append(each)
+        else:
+            over.append((each, ReservationEnd.REMOVED))
     return over
 
 

@@ -19,11 +19,14 @@ from agent.charging.facts import (
     ReservationEnded,
     ReservationMade,
     TransactionStarted,
+    TransactionUpdated,
 )
 from agent.charging.ids import ConnectorId, EvseId, IdToken, Reservation, ReservationEnd
+from agent.charging.occupancy import connector_type
 from agent.charging.ports import ReservationStore
 from agent.charging.requests import Answer, ReserveAnswer, ReserveVerdict, Verdict
 from agent.charging.reservation import (
+    SWITCHED_OFF,
     Driver,
     Fit,
     Scene,
@@ -134,6 +137,11 @@ class Reserving:
                 for connector_id in range(1, runner.ports.connectors + 1)
                 if not core.may_be_used(evse_id, connector_id)
             ),
+            types={
+                evse_id: frozenset({connector_type(runner.ports.evse.capabilities)})
+                for evse_id, runner in core.runners.items()
+                if runner.ports.evse.state.link_ok
+            },
             is_station_faulted=any(fault.stops_charging for fault in core.faults.values()),
             is_station_operative=core.may_be_used(*STATION),
         )
@@ -143,6 +151,8 @@ class Reserving:
     async def reserve(self, wanted: Reservation) -> ReserveAnswer:
         """Accepted: it holds and is on the disk. One that is refused leaves the one of the same id as it was."""
         core = self._core
+        if not core.settings.flag("reservation_enabled"):
+            return ReserveAnswer(ReserveVerdict.REJECTED, SWITCHED_OFF)  # H01.FR.01
         if wanted.evse_id is None and not core.settings.flag("reserve_any_connector"):
             return ReserveAnswer(
                 ReserveVerdict.REJECTED, "a reservation has to name its connector"
@@ -186,7 +196,7 @@ class Reserving:
     def _on_fact(self, fact: Fact) -> None:
         if not self._held:
             return
-        if isinstance(fact, TransactionStarted) and fact.reservation_id in self._held:
+        if isinstance(fact, TransactionStarted | TransactionUpdated) and fact.reservation_id in self._held:
             self._drop(self._held[fact.reservation_id], ReservationEnd.USED)
         elif isinstance(fact, EvseChanged | FaultRaised | AvailabilityChanged):
             self._review()

@@ -176,11 +176,15 @@ def line_of_transaction(
 ) -> list[Stretch]:
     """Who limits a transaction in `window`; both stacks highest level first.
 
-    As long as a profile of the transaction is valid, the defaults do not count, also where its schedule is over: then
-    there is no limit from either (R16-248, R16-253; the expectation of TC_066_CS)."""
+    Where a profile of the transaction gives a limit the defaults do not count. One that holds them off does so as long
+    as it is valid, also where its schedule is over: then there is no limit from either (R16-248, R16-253; the
+    expectation of TC_066_CS)."""
     mine = [course_of(each, tx_begin) for each in own]
     line = prevailing(mine, [window])
-    gaps = outside((course.valid for course in mine), window)
+    taken = [course.valid for course in mine if course.profile.holds_off_defaults]
+    if len(taken) < len(mine):
+        taken += [(start, end) for start, end, _profile, _period in line]
+    gaps = outside(taken, window)
     if gaps:
         line += prevailing([course_of(each, tx_begin) for each in defaults], gaps)
         line.sort(key=_start_of)

@@ -16,6 +16,9 @@ class Kind(StrEnum):
     TEXT = "text"
     LIST = "list"
     HEX = "hex"
+    DECIMAL = "decimal"
+    MOMENT = "date and time"
+    """ISO 8601 with its zone; empty: none."""
 
 
 class Mutability(StrEnum):
@@ -26,7 +29,7 @@ class Mutability(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One row. `least` and `most` bound an integer, or the number of hex digits or characters of a text."""
+    """One row. `least` and `most` bound a number, or the number of hex digits or characters of a text."""
 
     name: str
     """Our own name, with the unit as suffix; what is stored."""
@@ -45,9 +48,19 @@ class Setting:
     needs_reboot: bool = False
     key16: str | None = None
     """The 1.6 configuration key; None: not visible in 1.6."""
+    most16: int | None = None
+    """`most` of 1.6, where it is less."""
     component: str | None = None
     variable: str | None = None
     instance: str | None = None
+    mutability2: Mutability | None = None
+    """Mutability in 2.x, where it is another one."""
+    words2: tuple[tuple[str, str], ...] = ()
+    """(our word, that of 2.x) of the choices that 2.x spells differently."""
+    is_ordered: bool = False
+    """The order of a list means something (2.x SequenceList)."""
+    limit_of: str | None = None
+    """The 2.x variable whose highest value this is (its maxLimit), e.g. "LocalAuthListCtrlr.Entries"."""
 
     @property
     def path2(self) -> str | None:
@@ -97,7 +110,7 @@ def flag(
     *,
     mutability: Mutability = Mutability.READ_WRITE,
 ) -> Setting:
-    component, _dot, variable = (path2 or "").partition(".")
+    component, variable, instance = [*(path2 or "").split(".", 2), "", "", ""][:3]
     return Setting(
         name=name,
         kind=Kind.FLAG,
@@ -106,6 +119,7 @@ def flag(
         key16=key16,
         component=component or None,
         variable=variable or None,
+        instance=instance or None,
         doc=doc,
     )
 

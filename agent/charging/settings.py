@@ -7,6 +7,7 @@ CSMS sets by other messages, with `change`. OCPP 1.6 5.3 and 5.8 (R16-199 to R16
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 from agent.charging.ports import SettingStore
 from agent.charging.requests import Answer, Verdict
@@ -37,6 +38,10 @@ def parse(setting: Setting, text: str) -> str:
             return _parse_list(setting, text)
         case Kind.HEX:
             return _parse_hex(setting, text)
+        case Kind.DECIMAL:
+            return _parse_decimal(setting, text)
+        case Kind.MOMENT:
+            return _parse_moment(text)
         case Kind.TEXT:
             if setting.choices and text not in setting.choices:
                 raise ValueError(f"must be one of {', '.join(setting.choices)}")
@@ -49,11 +54,30 @@ def _parse_integer(setting: Setting, text: str) -> str:
     if not re.fullmatch(r"-?[0-9]{1,15}", text.strip()):
         raise ValueError("must be a whole number in plain decimal")
     number = int(text)
+    _check_bounds(setting, number)
+    return str(number)
+
+
+def _parse_decimal(setting: Setting, text: str) -> str:
+    if not re.fullmatch(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?", text.strip()):
+        raise ValueError("must be a number in plain decimal")
+    _check_bounds(setting, float(text))
+    return text.strip()
+
+
+def _check_bounds(setting: Setting, number: float) -> None:
     if setting.least is not None and number < setting.least:
         raise ValueError(f"must be at least {setting.least}")
     if setting.most is not None and number > setting.most:
         raise ValueError(f"must be at most {setting.most}")
-    return str(number)
+
+
+def _parse_moment(text: str) -> str:
+    if text:
+        at = datetime.fromisoformat(text)
+        if len(text) < 11 or at.tzinfo is None:
+            raise ValueError("must be a date and time with its zone")
+    return text
 
 
 def _parse_list(setting: Setting, text: str) -> str:
@@ -127,6 +151,7 @@ class Settings:
         self._guards: dict[str, Guard] = {}
         self._on_trial: set[str] = set()
         self._listeners: list[Listener] = []
+        self._preferred: Mapping[str, str] = {}
 
     @classmethod
     async def open(cls, store: SettingStore, given: Mapping[str, str]) -> "Settings":
@@ -163,6 +188,9 @@ class Settings:
     def integer(self, name: str) -> int:
         return int(self._text(name, Kind.INTEGER))
 
+    def decimal(self, name: str) -> float:
+        return float(self._text(name, Kind.DECIMAL))
+
     def flag(self, name: str) -> bool:
         return self._text(name, Kind.FLAG) == "true"
 
@@ -198,11 +226,19 @@ class Settings:
         row = _BY_PATH2.get(".".join(filter(None, (component, variable, instance))).lower())
         return row if row is not None and self.has(row.name) else None
 
+    def refusal(self, name: str, value: str) -> str | None:
+        """What only this station says against a value that its row allows; None: nothing."""
+        return self._refusal(self._rows[name], value)
+
     # --- what the hardware decides ---------------------------------------------------------------------
 
     def fix(self, name: str, value: str) -> None:
         """The hardware leaves no choice: `value` holds from now on, read-only and not stored."""
         self._fixed[name] = parse(SETTINGS[name], value)
+
+    def release(self, name: str) -> None:
+        """There is a choice again: what is stored holds."""
+        self._fixed.pop(name, None)
 
     def drop(self, name: str) -> None:
         """This station does not have the setting; its getters still give the default."""
@@ -211,6 +247,13 @@ class Settings:
     def guard(self, name: str, check: Guard) -> None:
         """Ask `check(value)` before a change; a text it returns is the reason to refuse."""
         self._guards[name] = check
+
+    def prefer(self, defaults: Mapping[str, str]) -> None:
+        """What holds from now on for settings that nobody ever set; all others of them have the table's default."""
+        for name in {*self._preferred, *defaults}:
+            if name not in self._stored:
+                self._values[name] = defaults.get(name, self._rows[name].default)
+        self._preferred = defaults
 
     # --- changing --------------------------------------------------------------------------------------
 
@@ -227,7 +270,8 @@ class Settings:
             return Answer(Verdict.REJECTED, str(error))
         if refusal := self._refusal(row, wanted):
             return Answer(Verdict.REJECTED, refusal)
-        if wanted != self._values[name]:
+        is_mere_default = name in self._preferred and name not in self._stored
+        if wanted != self._values[name] or is_mere_default:
             saved = {name: wanted}
             if name in self._on_trial and self.former(name) is None:
                 saved[name + _FORMER] = "=" + self._values[name]

@@ -4,6 +4,8 @@ One group per room. Read with the rows of `settings_table.py`, which merges them
 OCPP 1.6 9.2 to 9.4, errata 3.83 to 3.88; security white paper chapter 7.
 """
 
+from dataclasses import replace
+
 from agent.charging.setting import DAY_S, YEAR_S, Kind, Mutability, Setting, flag, integer
 
 _RO = Mutability.READ_ONLY
@@ -17,14 +19,17 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         "LocalAuthListCtrlr.Enabled",
         "Consult the local authorization list. Switched off, its entries are kept and not looked at.",
     ),
-    integer(
-        "local_list_max_length",
-        10_000,
-        "LocalAuthListMaxLength",
-        None,
-        "Entries that the local authorization list may hold.",
-        least=1,
-        mutability=_RO,
+    replace(
+        integer(
+            "local_list_max_length",
+            10_000,
+            "LocalAuthListMaxLength",
+            None,
+            "Entries that the local authorization list may hold.",
+            least=1,
+            mutability=_RO,
+        ),
+        limit_of="LocalAuthListCtrlr.Entries",
     ),
     integer(
         "local_list_max_entries",
@@ -61,13 +66,16 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         max_items=2,
         mutability=_RO,
         key16="ChargingScheduleAllowedChargingRateUnit",
+        component="SmartChargingCtrlr",
+        variable="RateUnit",
+        words2=(("Current", "A"), ("Power", "W")),
         doc="Units that a charging schedule may be given in: Current = A per phase, Power = W in all.",
     ),
     integer(
         "supply_voltage_v",
         230,
         "SupplyVoltage",
-        None,
+        "SmartChargingCtrlr.SupplyVoltage",
         "Nominal voltage of the grid between phase and neutral: turns limits in watt into ampere and back. Measured"
         " voltages do not count there (OCPP 1.6 7.12).",
         unit="V",
@@ -91,14 +99,17 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         "The station can change from three phases to one during a transaction.",
         mutability=_RO,
     ),
-    integer(
-        "profiles_max_installed",
-        200,
-        "MaxChargingProfilesInstalled",
-        "SmartChargingCtrlr.Entries.ChargingProfiles",
-        "Charging profiles that may be installed at once.",
-        least=1,
-        mutability=_RO,
+    replace(
+        integer(
+            "profiles_max_installed",
+            200,
+            "MaxChargingProfilesInstalled",
+            None,
+            "Charging profiles that may be installed at once.",
+            least=1,
+            mutability=_RO,
+        ),
+        limit_of="SmartChargingCtrlr.Entries.ChargingProfiles",
     ),
     # --- firmware and diagnostics ----------------------------------------------------------------------
     Setting(
@@ -173,6 +184,8 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         max_items=40,
         mutability=_RO,
         key16="SupportedLanguages",
+        component="DisplayMessageCtrlr",
+        variable="SupportedLanguages",
         doc="Languages that texts may come in, as RFC 5646 tags. For each there is a key DefaultPriceText,<tag>.",
     ),
     Setting(
@@ -198,9 +211,8 @@ FEATURE_ROWS: tuple[Setting, ...] = (
     ),
     Setting(
         name="next_time_offset_at",
-        kind=Kind.TEXT,
+        kind=Kind.MOMENT,
         default="",
-        most=35,
         key16="NextTimeOffsetTransitionDateTime",
         component="ClockCtrlr",
         variable="NextTimeOffsetTransitionDateTime",
@@ -271,14 +283,17 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         least=1,
         mutability=_RO,
     ),
-    integer(
-        "certificate_store_max_length",
-        32,
-        "CertificateStoreMaxLength",
-        "SecurityCtrlr.CertificateEntries",
-        "Certificates of authorities that may be installed.",
-        least=1,
-        mutability=_RO,
+    replace(
+        integer(
+            "certificate_store_max_length",
+            32,
+            "CertificateStoreMaxLength",
+            None,
+            "Certificates of authorities that may be installed.",
+            least=1,
+            mutability=_RO,
+        ),
+        limit_of="SecurityCtrlr.CertificateEntries",
     ),
     Setting(
         name="organization_name",
@@ -296,17 +311,38 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         default="ECDSA-P256",
         choices=("ECDSA-P256", "ECDSA-P384", "RSA-2048", "RSA-3072", "RSA-4096"),
         key16="CertificateKeyType",
+        component="SecurityCtrlr",
+        variable="CertificateKeyType",
         doc="Kind of key that the station makes for the certificates that it asks for.",
     ),
     integer(
         "certificate_repeat_wait_s",
         DAY_S,
         "CertificateSigningRepeatWait",
-        "SecurityCtrlr.CertSigningWaitMinimum",
+        None,
         "When a renewal that the station began itself brought no certificate, it asks again after this time. 0 ="
         " never; what the CSMS asked for is never repeated.",
         unit="s",
         most=YEAR_S,
+    ),
+    integer(
+        "certificate_wait_s",
+        600,
+        None,
+        "SecurityCtrlr.CertSigningWaitMinimum",
+        "When the CSMS has taken a signing request and sent no certificate, the request is sent again after this time,"
+        " then after twice the time, and so on. 0 = never.",
+        unit="s",
+        most=DAY_S,
+    ),
+    integer(
+        "certificate_repeats",
+        3,
+        None,
+        "SecurityCtrlr.CertSigningRepeatTimes",
+        "How often that wait is doubled.",
+        unit="times",
+        most=20,
     ),
     flag(
         "push_security_events",

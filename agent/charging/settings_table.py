@@ -1,13 +1,15 @@
 """THE settings table: every setting once, with type, range, unit, default, mutability and its names in OCPP.
 
 A setting is one row; 1.6 configuration keys and 2.x variables are two views of it. Rows stand in the order in which
-they are reported; those of the optional profiles are in `settings_features.py`. Nothing runs here: `settings.py`
+they are reported; those of the optional profiles are in `settings_features.py`, those that only 2.x names in
+`settings_device_model.py`. Nothing runs here: `settings.py`
 holds and changes the values. docs/settings.md is generated from this table.
 OCPP 1.6 chapter 9, errata 3.76 to 3.89; 2.0.1 appendix 3 (referenced components and variables).
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from agent.charging.measurands import DEFAULT_ENTRY
 from agent.charging.setting import (
@@ -22,6 +24,7 @@ from agent.charging.setting import (
     max_length,
     measurands,
 )
+from agent.charging.settings_device_model import DEVICE_MODEL_ROWS
 from agent.charging.settings_features import FEATURE_ROWS
 
 __all__ = ["SETTINGS", "Kind", "Mutability", "Setting"]
@@ -90,7 +93,7 @@ _ROWS: tuple[Setting, ...] = (
         "tx_never_accepted",
         False,
         "TxNeverAccepted",
-        None,
+        "TxCtrlr.TxNeverAccepted",
         "Transactions may begin although no CSMS has ever accepted the station; they may never be delivered.",
     ),
     flag(
@@ -146,29 +149,30 @@ _ROWS: tuple[Setting, ...] = (
         name="tx_start_point",
         kind=Kind.LIST,
         default="PowerPathClosed",
-        choices=("EVConnected", "Authorized", "PowerPathClosed"),
-        max_items=3,
-        mutability=_RO,
+        choices=("EVConnected", "Authorized", "DataSigned", "PowerPathClosed", "EnergyTransfer"),
+        max_items=5,
         component="TxCtrlr",
         variable="TxStartPoint",
-        doc="When a transaction starts. PowerPathClosed (EV connected and authorized) is the fixed case of OCPP 1.6.",
+        doc="When a transaction starts: with the first of these. PowerPathClosed = EV connected and driver authorized,"
+        " and that alone while OCPP 1.6 is spoken. DataSigned only where a meter signs. There is no sensor for"
+        " ParkingBayOccupancy.",
     ),
     Setting(
         name="tx_stop_point",
         kind=Kind.LIST,
-        default="PowerPathClosed",
-        choices=("EVConnected", "Authorized", "PowerPathClosed"),
-        max_items=3,
-        mutability=_RO,
+        default="EVConnected,Authorized",
+        choices=("EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer"),
+        max_items=4,
         component="TxCtrlr",
         variable="TxStopPoint",
-        doc="When a transaction stops: when what the named point needs is no longer given.",
+        doc="When a transaction stops: as soon as one of these is no longer given, and in any case when both cable and"
+        " driver are gone. While OCPP 1.6 is spoken: Authorized, with what unplugging means set elsewhere.",
     ),
     flag(
         "resume_after_power_loss",
         False,
         "ResumeTransactionAfterPowerLoss",
-        None,
+        "TxCtrlr.ResumeAfterPowerLoss",
         "A transaction found open at start goes on. Otherwise it is stopped with reason PowerLoss and the last"
         " register on disk.",
     ),
@@ -176,7 +180,7 @@ _ROWS: tuple[Setting, ...] = (
         "current_limit_a",
         80,
         "CurrentLimit",
-        None,
+        "SmartChargingCtrlr.CurrentLimit",
         "Current per phase that every EVSE offers at most, below what hardware and cable allow. Less than 6 A"
         " pauses charging; it never ends a transaction.",
         unit="A",
@@ -249,7 +253,7 @@ _ROWS: tuple[Setting, ...] = (
         "stop_max_samples",
         500,
         "StopTransactionMaxMeterValues",
-        None,
+        "SampledDataCtrlr.TxEndedMaxReadings",
         "Readings that the message about the end of a transaction holds at most. If there are more, every other"
         " one in between is dropped, never the first and the last.",
         least=2,
@@ -259,7 +263,7 @@ _ROWS: tuple[Setting, ...] = (
         "stop_on_meter_failure",
         True,
         "StopChargingOnMeterFailure",
-        None,
+        "TxCtrlr.StopOnMeterFailure",
         "A meter that is silent three times in a row stops the energy until it speaks again; otherwise that is a"
         " warning. Without a reading no transaction starts in either case.",
     ),
@@ -278,7 +282,7 @@ _ROWS: tuple[Setting, ...] = (
         "blink_repeat",
         3,
         "BlinkRepeat",
-        None,
+        "ChargingStatusIndicator.BlinkRepeat",
         "How often the light blinks to say that a token was accepted or refused. 0 = not at all.",
         unit="times",
         most=100,
@@ -287,7 +291,7 @@ _ROWS: tuple[Setting, ...] = (
         "light_intensity_percent",
         100,
         "LightIntensity",
-        None,
+        "ChargingStatusIndicator.LightIntensity",
         "Brightness of the light, in percent of the brightest. 0 = dark.",
         unit="%",
         most=100,
@@ -314,7 +318,7 @@ _ROWS: tuple[Setting, ...] = (
         "minimum_status_duration_s",
         0,
         "MinimumStatusDuration",
-        None,
+        "ChargingStation.MinimumStatusDuration",
         "A connector status is reported only after it lasted this long.",
         unit="s",
         most=DAY_S,
@@ -330,15 +334,18 @@ _ROWS: tuple[Setting, ...] = (
         least=1,
         most=YEAR_S,
     ),
-    integer(
-        "message_timeout_s",
-        30,
-        "MessageTimeout",
-        "OCPPCommCtrlr.MessageTimeout.Default",
-        "How long we wait for the answer to a message.",
-        unit="s",
-        least=1,
-        most=3600,
+    replace(
+        integer(
+            "message_timeout_s",
+            30,
+            "MessageTimeout",
+            "OCPPCommCtrlr.MessageTimeout.Default",
+            "How long we wait for the answer to a message. In 2.x it is set with the network connection profile.",
+            unit="s",
+            least=1,
+            most=3600,
+        ),
+        mutability2=_RO,
     ),
     integer(
         "transaction_message_attempts",
@@ -416,22 +423,27 @@ _ROWS: tuple[Setting, ...] = (
         kind=Kind.HEX,
         default="",
         least=32,
-        most=40,
+        most=128,
+        most16=40,
         mutability=Mutability.WRITE_ONLY,
         key16="AuthorizationKey",
         component="SecurityCtrlr",
         variable="BasicAuthPassword",
-        doc="Password of the station for HTTP Basic, 16 to 20 bytes as hex digits. Never shown. Empty = the password"
-        " of the configuration file.",
+        doc="Password of the station for HTTP Basic as hex digits: 16 to 20 bytes in 1.6. 2.x writes it as text, 16 to"
+        " 64 bytes of UTF-8. Never shown. Empty = the password of the configuration file.",
     ),
-    integer(
-        "security_profile",
-        0,
-        "SecurityProfile",
-        "SecurityCtrlr.SecurityProfile",
-        "Security profile of the connection: 0 none, 1 password, 2 TLS and password, 3 TLS and a certificate of the"
-        " station. It can only be raised, and only when what it needs is there (docs/security.md).",
-        most=3,
+    replace(
+        integer(
+            "security_profile",
+            0,
+            "SecurityProfile",
+            "SecurityCtrlr.SecurityProfile",
+            "Security profile of the connection: 0 none, 1 password, 2 TLS and password, 3 TLS and a certificate of the"
+            " station. It can only be raised, and only when what it needs is there (docs/security.md). In 2.x it"
+            " follows the network connection profile.",
+            most=3,
+        ),
+        mutability2=_RO,
     ),
 )
-SETTINGS: Mapping[str, Setting] = {row.name: row for row in (*_ROWS, *FEATURE_ROWS)}
+SETTINGS: Mapping[str, Setting] = {row.name: row for row in (*_ROWS, *FEATURE_ROWS, *DEVICE_MODEL_ROWS)}

@@ -40,10 +40,17 @@ def public_key_text(printed: str) -> str:
     return b64encode(f"oca:base16:asn1:{printed}".encode()).decode()
 
 
-def is_signed(context: ReadingContext, settings: Settings, *, at_start: bool = False) -> bool:
-    """Is a reading of this kind signed (appendix 5.1)? `at_start`: the extra one that StartTxnSampledData asks for."""
+def is_signed(
+    context: ReadingContext, settings: Settings, *, at_start: bool = False, is_for_end: bool = False
+) -> bool:
+    """Is a reading of this kind signed (appendix 5.1)? `at_start`: the extra one that StartTxnSampledData asks for.
+    `is_for_end`: with all that the end of the transaction tells (2.0.1 2.7.14, J02.FR.21)."""
     sampled, aligned = settings.flag("sign_sampled"), settings.flag("sign_aligned")
     match context:
+        case ReadingContext.SAMPLE_PERIODIC if is_for_end:
+            return sampled
+        case ReadingContext.SAMPLE_CLOCK if is_for_end:
+            return aligned
         case ReadingContext.TRANSACTION_BEGIN if at_start:
             return sampled and settings.flag("sign_sampled_started")
         case ReadingContext.TRANSACTION_BEGIN | ReadingContext.TRANSACTION_END:
@@ -100,12 +107,18 @@ class Signing:
         self._is_key_told = False
         self._last = None
 
-    async def signed(self, sample: Sample, *, at_start: bool = False) -> Sample:
-        """The sample with the signed register beside the plain one, if that is wanted and the meter does it."""
+    async def signed(
+        self, sample: Sample, *, at_start: bool = False, is_for_end: bool = False, is_demanded: bool = False
+    ) -> Sample:
+        """The sample with the signed register beside the plain one, if that is wanted and the meter does it.
+
+        `is_demanded`: whatever the settings say."""
         plain = next((value for value in sample.values if _is_signable(value)), None)
         if self._signer is None or plain is None:
             return sample
-        if not is_signed(sample.context, self._core.settings, at_start=at_start):
+        is_for_end = is_for_end and self._core.conventions.has_own_end_intervals
+        is_wanted = is_signed(sample.context, self._core.settings, at_start=at_start, is_for_end=is_for_end)
+        if not is_demanded and not is_wanted:
             return sample
         signed = await self._sign(self._signer, sample)
         if signed is None:
@@ -140,6 +153,10 @@ class Signing:
                 return not self._is_key_told
             case _:
                 return False
+
+
+def is_signed_sample(sample: Sample | None) -> bool:
+    return sample is not None and any(value.signed is not None for value in sample.values)
 
 
 def _is_signable(value: SampledValue) -> bool:

@@ -22,8 +22,8 @@ from agent.charging.profiles import (
     RateUnit,
     Scope,
     stack_of_defaults,
-    stack_of_station,
     stack_of_transaction,
+    stacks_of_station,
 )
 from agent.charging.schedules import Span, Stretch, line_of_station, line_of_transaction
 from agent.charging.session_values import LEAST_OFFER_A
@@ -38,6 +38,7 @@ _SOURCES: Mapping[Purpose, LimitSource] = {
     Purpose.STATION_MAX: LimitSource.STATION_MAX,
     Purpose.TX_DEFAULT: LimitSource.TX_DEFAULT,
     Purpose.TX: LimitSource.TX,
+    Purpose.EXTERNAL: LimitSource.EXTERNAL,
 }
 
 
@@ -86,9 +87,13 @@ class Supply:
     """That can be used."""
     phases_in_use: int | None = None
     """That the EV was seen to use; None: not known yet."""
+    can_switch: bool = False
+    """A period for one phase is charged on one, whatever the EV uses otherwise."""
 
     def phases_for(self, given: int) -> int:
         """A period may name more phases than there are: its limit holds for those that there are (R16-264)."""
+        if self.can_switch and given == 1:
+            return 1
         return self.phases_in_use or min(given, self.phases)
 
     def convert(self, limit: float, unit: RateUnit, phases: int, wanted: RateUnit) -> float:
@@ -102,6 +107,11 @@ class Supply:
 def tenths(limit: float) -> float:
     """Cut to what a message can say and a pilot can offer: 0.1."""
     return math.floor(limit * 10 + 1e-6) / 10
+
+
+def is_significant(before: float, after: float, percent: float) -> bool:
+    """Whether a limit changed by more than LimitChangeSignificance (2.0.1 SC.03)."""
+    return abs(after - before) > abs(before) * percent / 100
 
 
 # --- sharing -----------------------------------------------------------------------------------------------
@@ -218,7 +228,8 @@ def _own(outlet: Outlet, local: float, stretch: Stretch | None, unit: RateUnit) 
     _start, _end, profile, period = stretch
     limit, given_in = period.limit, profile.schedule.unit
     if given_in is not unit:
-        limit = supply.convert(limit, given_in, period.phases, unit)
+        spread = replace(supply, phases_in_use=None) if profile.spreads_as_given else supply
+        limit = spread.convert(limit, given_in, period.phases, unit)
     if limit >= local:
         return local, supply.phases, None
     return limit, min(period.phases, supply.phases), profile
@@ -273,15 +284,15 @@ def limits_now(
 
     `outlets`: all of them, the oldest transaction first. One without a transaction gets what it would get alone."""
     window = (now, now + horizon_s)
-    cap_line = line_of_station(stack_of_station(installed), window)
+    cap_lines = _cap_lines(installed, window)
     lines = [line_of(installed, outlet, window) for outlet in outlets]
-    cap = _at(cap_line, now)
+    caps = _caps_at(cap_lines, now)
     present = [_at(line, now) for line in lines]
     busy = [index for index, outlet in enumerate(outlets) if outlet.draw is not Draw.NOTHING]
     found: dict[EvseId, LimitInForce] = {}
     for index, outlet in enumerate(outlets):
         limit, _phases, profile = _own(outlet, outlet.local_a, present[index], RateUnit.AMPERE)
-        if cap is not None:
+        for cap in caps:
             group = busy if index in busy else [index]
             sharing = _Sharing(group.index(index), [outlets[each] for each in group], RateUnit.AMPERE)
             share = sharing.share([present[each] for each in group], cap)
@@ -289,8 +300,32 @@ def limits_now(
         if profile is not None:
             source = _SOURCES[profile.purpose]
             found[outlet.evse_id] = LimitInForce(tenths(limit), source, profile.profile_id)
-    changes = [_change_after(line, now, window[1]) for line in (cap_line, *lines)]
+    changes = [_change_after(line, now, window[1]) for line in (*cap_lines, *lines)]
     return found, min(changes)
+
+
+def _cap_lines(installed: Installed, window: Span) -> list[list[Stretch]]:
+    """What limits the whole station: a line for the CSMS and one for each external limit; all of them hold (SC.01)."""
+    return [line_of_station(stack, window) for stack in stacks_of_station(installed)]
+
+
+def _caps_at(cap_lines: Sequence[list[Stretch]], now: int) -> list[Stretch]:
+    return [cap for line in cap_lines if (cap := _at(line, now)) is not None]
+
+
+def on_one_phase(installed: Installed, outlets: Sequence[Outlet], now: int) -> frozenset[EvseId]:
+    """The EVSEs that can switch, and whose profile, or the station's, names one phase for now."""
+    able = [outlet for outlet in outlets if outlet.supply.can_switch]
+    if not able:
+        return frozenset()
+    window = (now, now + 1)
+    caps = _caps_at(_cap_lines(installed, window), now)
+    found = set()
+    for outlet in able:
+        own = _at(line_of(installed, outlet, window), now)
+        if any(stretch is not None and stretch[3].phases == 1 for stretch in (own, *caps)):
+            found.add(outlet.evse_id)
+    return frozenset(found)
 
 
 def _at(line: Sequence[Stretch], second: int) -> Stretch | None:
@@ -322,29 +357,29 @@ def compose(
 
     `outlets` as in `limits_now`. An EVSE gets what it would get if it charged now beside those that do; the whole
     station (0, 0) the most that it would draw with every EVSE at its own limit (R16-273)."""
-    cap_line = line_of_station(stack_of_station(installed), window)
+    cap_lines = _cap_lines(installed, window)
     if asked == WHOLE_STATION:
         among = list(outlets)
     else:
         among = [
             _as_asked(outlet, asked) if outlet.evse_id == asked[0] else outlet
             for outlet in outlets
-            if outlet.evse_id == asked[0] or (cap_line and outlet.draw is not Draw.NOTHING)
+            if outlet.evse_id == asked[0] or (any(cap_lines) and outlet.draw is not Draw.NOTHING)
         ]
     place = next((index for index, outlet in enumerate(among) if outlet.evse_id == asked[0]), None)
     lines = [line_of(installed, outlet, window) for outlet in among]
-    sharing = None if place is None else _Sharing(place, among, unit)
+    sharings = [] if place is None else [_Sharing(place, among, unit) for _line in cap_lines]
     locals_in_unit = [outlet.local(unit) for outlet in among]
     pieces: list[Piece] = []
     before: tuple[float, int] | None = None
-    for start, (cap, *present) in _cuts([cap_line, *lines], window):
-        if place is None or sharing is None:
-            limit, phases = _total(among, locals_in_unit, present, cap, unit)
+    for start, prevailing in _cuts([*cap_lines, *lines], window):
+        caps, present = prevailing[: len(cap_lines)], prevailing[len(cap_lines) :]
+        if place is None:
+            limit, phases = _total(among, locals_in_unit, present, caps, unit)
         else:
             limit, phases, _profile = _own(among[place], locals_in_unit[place], present[place], unit)
-            if cap is not None:
-                share = sharing.share(present, cap)
-                if share < limit:
+            for sharing, cap in zip(sharings, caps, strict=True):
+                if cap is not None and (share := sharing.share(present, cap)) < limit:
                     limit, phases = share, min(cap[3].phases, among[place].supply.phases)
         limit = tenths(limit)
         if before != (limit, phases):
@@ -364,15 +399,16 @@ def _total(
     outlets: Sequence[Outlet],
     locals_in_unit: Sequence[float],
     stretches: Sequence[Stretch | None],
-    cap: Stretch | None,
+    caps: Sequence[Stretch | None],
     unit: RateUnit,
 ) -> tuple[float, int]:
     each = zip(outlets, locals_in_unit, stretches, strict=True)
     limit = sum(_own(outlet, local, stretch, unit)[0] for outlet, local, stretch in each)
     phases = max(outlet.supply.phases for outlet in outlets)
-    if cap is not None:
-        supply = Supply(outlets[0].supply.voltage_v, phases)
-        limit = min(limit, supply.convert(cap[3].limit, cap[2].schedule.unit, cap[3].phases, unit))
+    supply = Supply(outlets[0].supply.voltage_v, phases)
+    for cap in caps:
+        if cap is not None:
+            limit = min(limit, supply.convert(cap[3].limit, cap[2].schedule.unit, cap[3].phases, unit))
     return limit, phases
 
 

@@ -8,11 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from agent.charging.facts import FirmwareStatusChanged, LogUploadChanged
 from agent.charging.ids import ChargingState, ConnectorId, EvseId, IdToken, Reservation, TransactionId
-from agent.charging.tariff import CostShown
-from hal.ports import EvseState, MeterReading
+from agent.charging.monitors import Monitor
+from agent.charging.profiles import Installed
+from agent.charging.tariff import CostShown, Text
+from hal.ports import EvseCapabilities, EvseState, MeterReading
+
+if TYPE_CHECKING:
+    from agent.charging.display import Messages
 
 
 class SessionState(StrEnum):
@@ -65,6 +71,7 @@ class LimitSource(StrEnum):
     STATION_MAX = "ChargingStationMaxProfile"
     TX_DEFAULT = "TxDefaultProfile"
     TX = "TxProfile"
+    EXTERNAL = "ChargingStationExternalConstraints"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,10 @@ class EvseSnapshot:
 
     reserved_connectors: frozenset[ConnectorId] = frozenset()
     """Kept for somebody who has not identified yet."""
+    display: Text | None = None
+    """What stands on its display; None: nothing, or it has none."""
+    capabilities: EvseCapabilities | None = None
+    """What its hardware can do; None: not known (a picture made without a station)."""
 
     @property
     def is_faulted(self) -> bool:
@@ -127,5 +138,12 @@ class StationSnapshot:
     """The last step of an upload; None: there was none since the start."""
     reservations: tuple[Reservation, ...] = ()
     """Those that have not ended, in the order in which they were made."""
+    monitors: tuple[Monitor, ...] = ()
+    """Those that are active, in the order of their ids."""
+    profiles: Installed = ()
+    """The charging profiles that are installed, in the order in which they came."""
+    has_display: bool = False
+    messages: "Messages" = ()
+    """Those for the display, in the order in which they were set."""
     local_list_version: int | None = 0
     """0: the local authorization list is empty; None: it is switched off."""

@@ -8,15 +8,18 @@ Durable facts are committed before anybody hears of them. One runner per EVSE: `
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from agent.charging import events, signing
 from agent.charging.availability import STATION
+from agent.charging.conventions import Conventions
 from agent.charging.core import StationCore
 from agent.charging.cost_display import CostDisplay
 from agent.charging.evse_runner import EvseRunner
 from agent.charging.execution import Execution
 from agent.charging.facts import (
     DurableFact,
+    EvseChanged,
     Fact,
     FirmwareStatusChanged,
     SecurityEventRaised,
@@ -43,10 +46,14 @@ from agent.charging.ports import (
     AvailabilityStore,
     Clock,
     Credentials,
+    CustomerStore,
     FirmwareUpdates,
     Journal,
     LocalListStore,
     LogUploads,
+    MessageStore,
+    MonitorStore,
+    Networks,
     OpenTransaction,
     ProfileStore,
     ReservationStore,
@@ -56,11 +63,17 @@ from agent.charging.ports import (
 from agent.charging.requests import Request, Result
 from agent.charging.reserving import Reserving
 from agent.charging.sampling import Sampling
+from agent.charging.screens import Screens
 from agent.charging.security import SecurityEvents
 from agent.charging.settings import Mutability, Settings
 from agent.charging.snapshot import EvseSnapshot, StationSnapshot
+from agent.charging.tariff import Text
 from agent.errors import StoreError
 from hal.ports import Hardware, MeterReading
+
+if TYPE_CHECKING:
+    from agent.charging.describing import Description
+    from agent.charging.device_model import DeviceModel
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +104,7 @@ class Station:
         audit: AuditLog,
         local_list: LocalListStore,
         reservations: ReservationStore,
+        messages: MessageStore,
     ) -> None:
         """`on_reset` is called once transactions are stopped; OSError or RuntimeError from it means: not possible."""
         self.settings = settings
@@ -120,8 +134,14 @@ class Station:
         self._execution = Execution(self._core)
         self._security_events = SecurityEvents()
         self._core.costs = CostDisplay(self._core, self._execution)
+        self._core.screens = Screens(self._core, messages)
+        self._is_running = False
+        self._description: Description | None = None
+        self.on_describe: Callable[[Description], None] = lambda _description: None
+        """Called when somebody first asks for the device model: to say what the station itself does not know."""
         self._fit_settings()
         settings.subscribe(self._on_setting)
+        self._core.subscribe(self._on_fact)
 
     @property
     def authorizer(self) -> Authorizer:
@@ -150,6 +170,15 @@ class Station:
         self._core.log_uploads = uploads
 
     @property
+    def customers(self) -> CustomerStore | None:
+        """None: this station says nothing of customers."""
+        return self._core.customers
+
+    @customers.setter
+    def customers(self, customers: CustomerStore | None) -> None:
+        self._core.customers = customers
+
+    @property
     def credentials(self) -> Credentials | None:
         """None: this station keeps no certificates."""
         return self._core.credentials
@@ -158,12 +187,22 @@ class Station:
     def credentials(self, credentials: Credentials | None) -> None:
         self._core.credentials = credentials
 
+    @property
+    def networks(self) -> Networks | None:
+        """None: this station connects where its configuration file says."""
+        return self._core.networks
+
+    @networks.setter
+    def networks(self, networks: Networks | None) -> None:
+        self._core.networks = networks
+
     # --- life ------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
         """Before `run`: availability, open transactions (stopped or resumed). Needs no CSMS. Raises StoreError."""
         core = self._core
-        core.wanted = dict(await core.availability.load())
+        states, own = await core.availability.load()
+        core.wanted, core.own_availability = dict(states), dict(own)
         core.in_force = dict(core.wanted)
         await core.listing.load()
         await core.reserving.load()
@@ -177,14 +216,18 @@ class Station:
                 await books.close_found(found)
                 log.warning("transaction %s ended with the power", found.started.transaction_id)
         await core.limiting.load()
+        await core.screens.load()
 
     async def _resume(self, runner: EvseRunner, found: OpenTransaction) -> None:
-        started = found.started
+        started, id_token = found.started, found.id_token or found.started.id_token
         runner.books.resume(found)
-        runner.hear(events.TransactionRestored(started.id_token, started.connector_id))
-        if started.id_token is not None:
+        is_authorized = found.is_authorized and id_token is not None
+        runner.hear(
+            events.TransactionRestored(id_token, started.connector_id, is_authorized, found.is_placed)
+        )
+        if id_token is not None:
             # Whoever shares its group may stop it, as before the power cut (R16-092).
-            runner.hear(events.GroupLearned(await self._core.identification.group_of(started.id_token)))
+            runner.hear(events.GroupLearned(await self._core.identification.group_of(id_token)))
         log.warning("transaction %s goes on after a restart", started.transaction_id)
 
     async def run(self) -> None:
@@ -199,6 +242,10 @@ class Station:
             core.reserving.begin()
             core.sampling.start()
             core.costs.begin()
+            core.screens.begin()
+            self._is_running = True
+            if core.monitoring is not None:
+                core.monitoring.begin()
             core.publish(StationBooted(self._booted_at, self._boot_reason))
             await asyncio.get_running_loop().create_future()
         finally:
@@ -207,6 +254,10 @@ class Station:
             core.sampling.stop()
             core.limiting.end()
             core.costs.end()
+            core.screens.end()
+            self._is_running = False
+            if core.monitoring is not None:
+                core.monitoring.end()
             for runner in core.runners.values():
                 runner.shut()
                 runner.end()
@@ -226,6 +277,21 @@ class Station:
             runner.books.enter(await runner.meter.read(READ_TIMEOUT_S / 2))
         await runner.books.keep_register()
 
+    @property
+    def conventions(self) -> Conventions:
+        """What the CSMS takes for granted."""
+        return self._core.conventions
+
+    def follow(self, conventions: Conventions) -> None:
+        """From now on what the partner at the other end takes for granted holds, also for what runs."""
+        if conventions == self._core.conventions:
+            return
+        self._core.conventions = conventions
+        self.settings.prefer(conventions.defaults)
+        self._core.forget_policy()
+        if self._is_running:
+            self._core.sampling.on_conventions()
+
     # --- settings and hardware -------------------------------------------------------------------------
 
     def _fit_settings(self) -> None:
@@ -242,7 +308,15 @@ class Station:
         for name in MEASURAND_LISTS:
             settings.guard(name, self._judge_measurands)
         settings.guard("connector_phase_rotation", self._judge_rotation)
+        settings.guard("tx_start_point", self._judge_start_points)
+        settings.guard("tx_stop_point", _judge_stop_points)
         self._core.forget_policy()
+
+    def _on_fact(self, fact: Fact) -> None:
+        """A board says what it can do once it is there."""
+        if isinstance(fact, EvseChanged):
+            can = [ports.evse.capabilities.can_switch_phases for ports in self._core.hardware.evses.values()]
+            self.settings.fix("switch_3_to_1_phase", "true" if all(can) else "false")
 
     def _judge_measurands(self, value: str) -> str | None:
         """R16-157: what no meter of this station gives is refused. A meter never heard of may give anything."""
@@ -258,6 +332,12 @@ class Station:
         main_meter = self._core.sampling.main_meter
         meters = [runner.meter for runner in self._core.runners.values()]
         return [meter.last for meter in (*meters, main_meter) if meter is not None]
+
+    def _judge_start_points(self, value: str) -> str | None:
+        signs = any(ports.signer is not None for ports in self._core.hardware.evses.values())
+        if not value:
+            return "a transaction has to start somewhere"
+        return "no meter signs here" if "DataSigned" in value.split(",") and not signs else None
 
     def _judge_rotation(self, value: str) -> str | None:
         most = self.settings.integer("number_of_connectors")
@@ -291,8 +371,37 @@ class Station:
             firmware=core.firmware,
             log_upload=core.log_upload,
             reservations=core.reserving.held,
+            profiles=core.limiting.profiles,
+            has_display=core.screens.has_display,
+            messages=core.screens.messages,
             local_list_version=core.listing.version,
+            monitors=() if core.monitoring is None else core.monitoring.active,
         )
+
+    @property
+    def description(self) -> "Description":
+        """What the device model is made from; nobody needs it for 1.6."""
+        if self._description is None:
+            from agent.charging.describing import Description
+
+            self._description = Description(self._core, self.snapshot)
+            self.on_describe(self._description)
+        return self._description
+
+    async def monitor(self, store: MonitorStore) -> None:
+        """From now on variables are watched, as a CSMS of 2.x wants it. Raises StoreError."""
+        from agent.charging.monitoring_watch import Monitoring
+
+        monitoring = Monitoring(self._core, self.description, store)
+        await monitoring.load()
+        self._core.monitoring = monitoring
+        if self._is_running:
+            monitoring.begin()
+
+    @property
+    def device_model(self) -> "DeviceModel":
+        """Components and variables of the station, as 2.x sees it."""
+        return self.description.model
 
     def evse_snapshot(self, evse_id: EvseId) -> EvseSnapshot:
         """Raises KeyError for an unknown EVSE."""
@@ -317,7 +426,7 @@ class Station:
         """The fact as it goes on record; None: a security event that only repeats another one."""
         if not isinstance(fact, SecurityEventRaised):
             return fact
-        may_push = self.settings.flag("push_security_events")
+        may_push = self.settings.flag("push_security_events") or self._core.conventions.hears_every_alarm
         return self._security_events.admit(fact, self._core.clock.time(), may_push=may_push)
 
     def announce(self, fact: DurableFact) -> None:
@@ -332,14 +441,18 @@ class Station:
         self._core.firmware = last
         self._core.is_updating = is_updating
 
-    def set_updating(self, is_updating: bool) -> None:
-        """While True nothing new starts and free connectors are out of service; what runs goes on."""
-        self._core.set_updating(is_updating)
+    def set_updating(self, is_updating: bool, *, is_waiting: bool = False) -> None:
+        """While True nothing new starts and free connectors are out of service; what runs goes on.
+
+        `is_waiting`: for transactions to end; the operator may let others begin meanwhile (2.0.1 L01.FR.07)."""
+        is_open = is_waiting and self.settings.flag("sessions_before_update")
+        self._core.set_updating(is_updating and not is_open)
 
     async def wait_until_idle(self) -> None:
         """Until no transaction runs. One can start meanwhile unless `set_updating(True)` forbids it."""
-        for runner in self._core.runners.values():
-            await runner.wait_until_closed(None)
+        while any(runner.session.has_transaction for runner in self._core.runners.values()):
+            for runner in self._core.runners.values():
+                await runner.wait_until_closed(None)
 
     # --- requests and answers --------------------------------------------------------------------------
 
@@ -354,8 +467,13 @@ class Station:
         self._core.is_online = is_online
         if self._core.firmware_updates is not None:
             self._core.firmware_updates.on_online(is_online)
+        if self._core.monitoring is not None:
+            self._core.monitoring.on_online()
+        self._core.limiting.external.on_online(is_online)
         if not is_online:
             return
+        if self._core.networks is not None:
+            self._core.networks.accepted()
         self.on_clock_set()
         self._core.reserving.on_online()
         self._core.was_accepted = True
@@ -366,6 +484,9 @@ class Station:
         """The wall clock was moved: whatever waits for a time of day looks at it again."""
         self._core.sampling.arm_grid()
         self._core.limiting.refresh()
+        self._core.screens.refresh()
+        if self._core.monitoring is not None:
+            self._core.monitoring.clock_set()
 
     async def _keep_acceptance(self) -> None:
         try:
@@ -375,31 +496,44 @@ class Station:
 
     async def token_answered(
         self,
-        id_token: IdToken,
+        id_token: IdToken | None,
         answer: IdTokenInfo,
         transaction_id: TransactionId | None,
         from_start: bool,
     ) -> None:
         """The CSMS's word on a token, from any message: cache it; `from_start`: it judges a running transaction.
 
-        R16-101, R16-112 to R16-115."""
+        Without a token: on the one that the transaction goes on with. R16-101, R16-112 to R16-115; 2.0.1 E05."""
         if from_start and transaction_id is not None:
             for runner in self._core.runners.values():
                 book = runner.books.book
                 if book is None or book.started.transaction_id != transaction_id:
                     continue
+                id_token = id_token or runner.session.id_token
                 runner.hear(events.GroupLearned(answer.group))
                 if answer.status is not AuthorizationStatus.ACCEPTED:
                     log.warning("the CSMS refused the token of a running transaction: %s", answer.status)
                     runner.hear(events.TokenRevoked(book.used_wh))
                     self._core.sampling.watch_energy(runner)
-        await self._core.identification.remember(id_token, answer)
+        if id_token is not None:
+            await self._core.identification.remember(id_token, answer)
 
     def transaction_bound(self, transaction_id: TransactionId, reference: str) -> None:
         """The CSMS said what it calls a transaction (the binding is on disk already)."""
         for runner in self._core.runners.values():
             runner.books.bind(transaction_id, reference)
         self._core.costs.bound(transaction_id, reference)
+
+    def transaction_priced(
+        self,
+        transaction_id: TransactionId,
+        total_cost: float | None,
+        texts: tuple[Text, ...],
+        *,
+        is_final: bool,
+    ) -> None:
+        """What the CSMS says a transaction costs, and what its driver is to be shown; None, (): nothing new."""
+        self._core.costs.priced(transaction_id, total_cost, texts, is_final=is_final)
 
     def find_transaction(self, reference: str) -> TransactionId | None:
         """The running transaction that the CSMS calls `reference`."""
@@ -408,3 +542,7 @@ class Station:
             if book is not None and book.reference == reference:
                 return book.started.transaction_id
         return None
+
+
+def _judge_stop_points(value: str) -> str | None:
+    return None if value else "a transaction has to stop somewhere"

@@ -9,6 +9,8 @@ OCPP 1.6 4.8, 4.10, 7.31; 2.0.1 E01, E06 (seqNo).
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec.structs import replace as replace_fact
+
 from agent.charging.facts import (
     Sample,
     TransactionFact,
@@ -17,9 +19,24 @@ from agent.charging.facts import (
     TransactionStopped,
     TransactionUpdated,
 )
-from agent.charging.ids import ChargingState, IdToken, StopReason, TriggerReason
+from agent.charging.ids import ChargingState, ConnectorId, EvseId, IdToken, StopReason, TriggerReason
 from agent.charging.metering import PLAUSIBLE_W
 from agent.charging.ports import OpenTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a change within a transaction is about, beside its trigger."""
+
+    is_authorized: bool = True
+    id_token: IdToken | None = None
+    remote_start_id: int | None = None
+    reservation_id: int | None = None
+    connector_id: ConnectorId | None = None
+    """Where an EV was just connected."""
+
+
+NOTHING_MORE = Update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +53,63 @@ class Book:
     """A register below the last one that was read once; a second one in a row makes it the new base."""
     former: tuple[int, int] | None = None
     """(register of the meter before it fell, offset until then): if it comes back, the fall was a slip."""
+    is_placed: bool = True
+    """It was told where the EV is connected."""
+    is_moved: bool = False
+    """The EV was connected at another EVSE than the start named; nothing has been read there yet."""
+    phases: int | None = None
+    """The number that was told last."""
+    is_cable_told: bool = False
+    state: ChargingState = ChargingState.EV_CONNECTED
+    """As told last, and since when."""
+    state_at: datetime | None = None
+    charged_s: float | None = 0.0
+    """How long energy flowed until `state_at`; None: a power cut fell into it."""
 
     @classmethod
     def begun(cls, started: TransactionStarted) -> "Book":
-        return cls(started, started.seq_no + 1, started.meter_start_wh, started.at)
+        return cls(
+            started,
+            started.seq_no + 1,
+            started.meter_start_wh,
+            started.at,
+            is_placed=started.is_placed,
+            phases=started.phases,
+            is_cable_told=started.cable_max_a is not None,
+            state=started.charging_state,
+            state_at=started.at,
+        )
 
     @classmethod
     def found(cls, found: OpenTransaction) -> "Book":
         """A transaction that was open when the power went."""
         register_wh = max(found.last_register_wh, found.started.meter_start_wh)
         return cls(
-            found.started, found.next_seq_no, register_wh, found.last_register_at, reference=found.reference
+            found.started,
+            found.next_seq_no,
+            register_wh,
+            found.last_register_at,
+            reference=found.reference,
+            is_placed=found.is_placed,
+            is_cable_told=True,
+            charged_s=None,
         )
+
+    def brought(self, evse_id: EvseId) -> "Book":
+        """Its driver plugs in at another EVSE, whose meter counts from now on; what the first one said is void."""
+        return replace(
+            self,
+            started=replace_fact(self.started, evse_id=evse_id),
+            is_moved=True,
+            offset_wh=0,
+            low_wh=None,
+            former=None,
+        )
+
+    def begun_at_register(self, register_wh: int, at: datetime) -> "Book":
+        """The first reading at the EVSE that it was brought to."""
+        started = replace_fact(self.started, meter_start_wh=register_wh)
+        return replace(self, started=started, register_wh=register_wh, register_at=at, is_moved=False)
 
     @property
     def used_wh(self) -> int:
@@ -98,22 +160,69 @@ class Book:
 
     def after(self, fact: TransactionFact) -> "Book":
         """`fact` is on disk."""
-        return replace(self, next_seq_no=fact.seq_no + 1)
+        if isinstance(fact, TransactionStopped):
+            return replace(self, next_seq_no=fact.seq_no + 1)
+        is_placed = not isinstance(fact, TransactionMetered) and fact.is_placed
+        is_cable_told = not isinstance(fact, TransactionMetered) and fact.cable_max_a is not None
+        return replace(
+            self,
+            next_seq_no=fact.seq_no + 1,
+            started=replace_fact(self.started, connector_id=fact.connector_id),
+            is_placed=self.is_placed or is_placed,
+            phases=fact.phases or self.phases,
+            is_cable_told=self.is_cable_told or is_cable_told,
+            state=fact.charging_state,
+            state_at=fact.at,
+            charged_s=self._charged_until(fact.at),
+        )
+
+    def _charged_until(self, at: datetime) -> float | None:
+        """A clock that was set back takes nothing away."""
+        if self.charged_s is None or self.state is not ChargingState.CHARGING or self.state_at is None:
+            return self.charged_s
+        return self.charged_s + max(0.0, (at - self.state_at).total_seconds())
 
     def updated(
-        self, at: datetime, trigger: TriggerReason, state: ChargingState, offline: bool
+        self,
+        at: datetime,
+        trigger: TriggerReason,
+        state: ChargingState,
+        offline: bool,
+        *,
+        what: Update = NOTHING_MORE,
+        phases: int | None = None,
+        cable_a: float | None = None,
+        sample: Sample | None = None,
     ) -> TransactionUpdated:
+        """`phases` and `cable_a`: as they are; they are told when they are news."""
         begun = self.started
+        connector_id = what.connector_id or begun.connector_id
+        is_elsewhere = what.connector_id is not None and connector_id != begun.connector_id
+        is_placed = what.connector_id is not None and (not self.is_placed or is_elsewhere)
         return TransactionUpdated(
             transaction_id=begun.transaction_id,
             evse_id=begun.evse_id,
-            connector_id=begun.connector_id,
+            connector_id=connector_id,
             at=at,
             seq_no=self.next_seq_no,
             trigger=trigger,
             charging_state=state,
             offline=offline,
+            id_token=what.id_token,
+            sample=sample,
+            is_authorized=what.is_authorized,
+            is_placed=is_placed,
+            reservation_id=what.reservation_id,
+            remote_start_id=what.remote_start_id,
+            phases=self._news_of_phases(state, phases),
+            cable_max_a=None if self.is_cable_told or cable_a is None else int(cable_a),
+            meter_start_wh=begun.meter_start_wh if is_placed and not self.is_placed else None,
         )
+
+    def _news_of_phases(self, state: ChargingState, phases: int | None) -> int | None:
+        """2.0.1 E02.FR.18, E02.FR.19: when energy begins to flow, and when the number changes."""
+        is_news = state is ChargingState.CHARGING and phases is not None and phases != self.phases
+        return phases if is_news else None
 
     def metered(
         self,
@@ -124,6 +233,7 @@ class Book:
         at: datetime | None = None,
         period: Sample | None = None,
         register_wh: int | None = None,
+        phases: int | None = None,
     ) -> TransactionMetered:
         """`at` and `register_wh`: those of the reading, where they are not the sample's and the book's."""
         begun = self.started
@@ -138,6 +248,7 @@ class Book:
             sample=sample,
             register_wh=self.register_wh if register_wh is None else register_wh,
             period=period,
+            phases=self._news_of_phases(state, phases),
         )
 
     def stopped(
@@ -148,8 +259,10 @@ class Book:
         id_token: IdToken | None,
         offline: bool,
         samples: tuple[Sample, ...],
+        state: ChargingState | None = None,
     ) -> TransactionStopped:
         begun = self.started
+        charged_s = self._charged_until(at)
         return TransactionStopped(
             transaction_id=begun.transaction_id,
             evse_id=begun.evse_id,
@@ -162,4 +275,6 @@ class Book:
             trigger=trigger,
             offline=offline,
             samples=samples,
+            charging_state=state,
+            charged_s=None if charged_s is None else int(charged_s),
         )

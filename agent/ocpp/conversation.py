@@ -10,29 +10,37 @@ OCPP-J 1.6 chapter 4, OCPP 1.6 4.2, 4.6, 4.9.
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from agent.charging.facts import Fact, MeterRead, MeterSampled, TransactionMetered
+from agent.charging.facts import (
+    EventsNoticed,
+    Fact,
+    MeterRead,
+    MomentaryFact,
+    ReservationEnded,
+    TransactionMetered,
+)
 from agent.charging.ids import BootReason, EvseId, IdToken, IdTokenInfo, TransactionId
 from agent.charging.ports import Clock, Outbox
-from agent.charging.requests import Request, Result, TransferResult
+from agent.charging.requests import ShowTokenPrice, TransferResult
 from agent.charging.settings import Settings
 from agent.charging.snapshot import StationSnapshot
 from agent.errors import AgentError, LinkClosed, LocalProtocolError, RemoteProtocolError
 from agent.ocpp.caller import Caller
 from agent.ocpp.codec import Category, decode, encode
-from agent.ocpp.delivery import Bookkeeper, Delivery
+from agent.ocpp.delivery import Delivery
 from agent.ocpp.frontend import (
     Acknowledged,
     Ask,
     BootNotice,
     Call,
+    CertificateStatusTold,
     ClockTold,
     FrontEnd,
     Gate,
-    HeartbeatNotice,
     Notice,
     Outcome,
     OwnCalls,
@@ -51,48 +59,23 @@ from agent.ocpp.frontend import (
     TransferAnswered,
     TransferNotice,
 )
+from agent.ocpp.heartbeats import Heartbeats
 from agent.ocpp.outbox import Order, OwnCall
+from agent.ocpp.partners import LinkPort, MessageRecord, StationPort
 from agent.ocpp.registration import BootSchedule
 from agent.ocpp.rpc import CallReceived, ErrorReceived, Event, Ignored, Refused, ResultReceived, Rpc
 from agent.ocpp.status import StatusReports
 from agent.ocpp.timers import Timers
 
+if TYPE_CHECKING:
+    from agent.charging.device_model import DeviceModel
+
 log = logging.getLogger(__name__)
 
 ASK_LIMIT_S = 30.0
 """A request that the station has not finished by then is answered with InternalError: the CSMS waits no longer."""
-LONGEST_SILENCE_S = 86_400.0
-"""At least one Heartbeat a day, for the clock (R16-059)."""
 
 _CLOSED = Gate(OwnCalls.BOOT_ONLY, answers_calls=False)
-
-
-class LinkPort(Protocol):
-    """What a conversation needs of `link.Link`."""
-
-    @property
-    def is_connected(self) -> bool: ...
-    def send(self, text: str) -> None: ...
-    def set_ping_interval(self, seconds: float) -> None: ...
-
-
-class StationPort(Bookkeeper, Protocol):
-    """What a conversation needs of `charging.station.Station`."""
-
-    settings: Settings
-
-    def snapshot(self) -> StationSnapshot: ...
-    def subscribe(self, listener: Callable[[Fact], None]) -> Callable[[], None]: ...
-    async def execute(self, request: Request) -> Result: ...
-    def on_online(self, is_online: bool) -> None: ...
-    def on_clock_set(self) -> None: ...
-    def find_transaction(self, reference: str) -> TransactionId | None: ...
-
-
-class MessageRecord(Protocol):
-    """Where every message is noted as it stands on the wire (`agent.log.MessageJournal`)."""
-
-    def record(self, direction: Any, text: str) -> None: ...
 
 
 class Conversation:
@@ -140,11 +123,15 @@ class Conversation:
         self._statuses: StatusReports | None = None
         self._gate = _CLOSED
         self._rpc: Rpc | None = None
-        self._last_clock_time = 0.0
-        self._has_heartbeat_waiting = False
+        self._offline_since = 0.0
+        self._ended: deque[ReservationEnded] = deque(maxlen=100)
+        """Reservations of whose end the CSMS has still to be told."""
         self._picture: StationSnapshot | None = None
         self._is_in_callback = False
         self._timers = Timers()
+        self._heartbeats = Heartbeats(
+            station.settings, clock, self._caller, self._timers, lambda: self.is_online, self._absorb
+        )
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- what others may see ---------------------------------------------------------------------------
@@ -175,6 +162,10 @@ class Conversation:
             self._picture = self._station.snapshot()
         return self._picture
 
+    @property
+    def device_model(self) -> "DeviceModel":
+        return self._station.device_model
+
     def now(self) -> datetime:
         return self._clock.now()
 
@@ -191,19 +182,27 @@ class Conversation:
         except AgentError as error:
             log.warning("no answer about a token: %s", error)
             return None
-        return outcome.known if isinstance(outcome, TokenJudged) else None
+        if not isinstance(outcome, TokenJudged):
+            return None
+        if outcome.texts or outcome.languages:
+            await self._station.execute(ShowTokenPrice(id_token, outcome.texts, outcome.languages))
+        return outcome.known
 
     async def transfer_data(self, vendor_id: str, message_id: str | None, data: object) -> TransferResult:
         """Send a vendor message of ours. `data` is any JSON value, None = absent.
 
         Raises LinkClosed unless connected and accepted (B-11); CallTimeout; CallRejected, with NotSupported or
         NotImplemented when the CSMS knows no DataTransfer; LocalProtocolError for names that are too long."""
-        if not self.is_online:
-            raise LinkClosed("not connected, or not accepted by the CSMS")
-        outcome = await self._caller.ask(TransferNotice(vendor_id, message_id, data))
+        outcome = await self.ask(TransferNotice(vendor_id, message_id, data))
         if not isinstance(outcome, TransferAnswered):
             raise LocalProtocolError("this OCPP version has no message for vendor data")
         return outcome.result
+
+    async def ask(self, notice: Notice) -> Outcome | None:
+        """Raises LinkClosed unless connected and accepted, CallTimeout, CallRejected. None: no such message."""
+        if not self.is_online:
+            raise LinkClosed("not connected, or not accepted by the CSMS")
+        return await self._caller.ask(notice)
 
     async def ask_to_sign(self, request: str, *, triggered: bool) -> bool:
         """Have a signing request (PEM) signed; whether the CSMS takes it. `triggered`: it asked for it, which it may
@@ -258,9 +257,14 @@ class Conversation:
         self._pass_gate(front_end.gates[self._boots.registration])
         self._link.set_ping_interval(self.settings.integer("websocket_ping_interval_s"))
         if self.is_online:
+            self._forget_statuses_after(self._clock.time() - self._offline_since)
             self._go_online()
         else:
             self._schedule_boot()
+
+    def start_over(self) -> None:
+        """The next connection leads to another CSMS, which may know nothing of us (2.0.1 B10.FR.10)."""
+        self._boots.start_over()
 
     def on_text(self, text: str) -> None:
         """One frame of the CSMS. Never raises, never waits."""
@@ -285,7 +289,7 @@ class Conversation:
         elif isinstance(event, Refused):
             log.warning("refused a message of the CSMS: %s", event.reason)
             self._on_invalid(event.reason)
-            if self._gate.answers_calls:
+            if self._gate.answers_calls or self._gate.refusal is not None:
                 self._write(event.answer_text)
         elif isinstance(event, Ignored):
             log.warning("ignored a message of the CSMS: %s", event.reason)
@@ -304,14 +308,19 @@ class Conversation:
         self._timers.cancel_all()
         self._caller.close(reason)
         if was_online:
+            self._offline_since = self._clock.time()
             self._station.on_online(False)
+            self._delivery.interrupted()
 
     # --- calls of the CSMS -----------------------------------------------------------------------------
 
     def _answer(self, rpc: Rpc, call: CallReceived) -> None:
         if not self._gate.answers_calls:
-            rpc.leave_unanswered(call.message_id)
-            log.info("%s is left unanswered: registration %s", call.action[:50], self.registration)
+            log.info("%s is not carried out: registration %s", call.action[:50], self.registration)
+            if self._gate.refusal is None:
+                rpc.leave_unanswered(call.message_id)
+            else:
+                self._reply(rpc, call, Refuse(self._gate.refusal, f"registration {self.registration}"))
             return
         response = self._respond_to(call)
         if isinstance(response, Ask):
@@ -331,6 +340,11 @@ class Conversation:
             if why is not None:
                 return Refuse(Category.NOT_SUPPORTED, why)
             return Refuse(Category.NOT_IMPLEMENTED, "unknown action")
+        if route.most_bytes is not None:
+            most = self.settings.integer(route.most_bytes)
+            if len(call.payload) > most:
+                log.warning("%s has %d bytes, %d are allowed", action, len(call.payload), most)
+                return Refuse(Category.FORMAT, f"more than {most} bytes")
         try:
             request = decode(call.payload, route.request)
             if action in self._gate.fixed_replies:
@@ -414,18 +428,24 @@ class Conversation:
             case Registered():
                 self._boot_answered(outcome)
             case ClockTold(csms_time):
-                self._last_clock_time = self._clock.time()
+                self._heartbeats.clock_told()
                 self._set_clock(csms_time)
             case None | Acknowledged() | TokenJudged() | TransactionAcknowledged():
                 pass
-            case TransferAnswered() | SigningAnswered():
+            case TransferAnswered() | SigningAnswered() | CertificateStatusTold():
                 pass
             case _:
                 assert_never(outcome)
 
     def _set_clock(self, csms_time: datetime | None) -> None:
-        """Follow the CSMS's clock; what waits for a time of day has to know when it was moved."""
-        if csms_time is not None and self._clock.synchronize(csms_time):
+        """Follow the clock of the CSMS, if it is the best source; what waits for a time of day hears when it was moved.
+
+        2.0.1 B01.FR.06, ClockCtrlr.TimeSource."""
+        sources = self.settings.listed("time_sources")
+        is_best = sources[:1] == ("Heartbeat",) or not self._clock.is_trusted
+        if csms_time is None or "Heartbeat" not in sources or not is_best:
+            return
+        if self._clock.synchronize(csms_time):
             self._station.on_clock_set()
 
     # --- registration ----------------------------------------------------------------------------------
@@ -493,56 +513,43 @@ class Conversation:
 
     def _go_online(self) -> None:
         """Accepted, now or before this connection: statuses, heartbeat, and whatever is queued."""
-        self._last_clock_time = self._clock.time()
-        self._has_heartbeat_waiting = False
         self._station.on_online(True)
         self._report_statuses(live=False)
-        self._watch_silence()
+        self._tell_ends()
+        self._heartbeats.begin()
         self._delivery.wake()
-
-    def _watch_silence(self) -> None:
-        """Heartbeat after HeartbeatInterval without a call of ours (R16-057), and at least once a day."""
-        now = self._clock.time()
-        interval_s = self.settings.integer("heartbeat_interval_s")
-        left_s = min(
-            self._caller.last_call_time + interval_s - now, self._last_clock_time + LONGEST_SILENCE_S - now
-        )
-        if left_s <= 0:
-            left_s = min(interval_s, LONGEST_SILENCE_S)
-            if self.is_online and not self._has_heartbeat_waiting:
-                self._has_heartbeat_waiting = True
-                self._caller.submit(
-                    OwnCall(
-                        HeartbeatNotice(), Order.QUESTION, self._heartbeat_answered, self._heartbeat_failed
-                    )
-                )
-        self._timers.set("heartbeat", left_s, self._watch_silence)
-
-    def _heartbeat_answered(self, outcome: Outcome | None) -> None:
-        self._has_heartbeat_waiting = False
-        self._absorb(outcome)
-
-    def _heartbeat_failed(self, error: AgentError) -> None:
-        self._has_heartbeat_waiting = False
-        log.warning("Heartbeat failed: %s", error)
 
     # --- what happens at the station -------------------------------------------------------------------
 
     def _on_fact(self, fact: Fact) -> None:
         self._picture = None
-        if isinstance(fact, MeterSampled):
+        if isinstance(fact, MomentaryFact) or (isinstance(fact, EventsNoticed) and not fact.is_queued):
             if self.is_online:
                 self._report(fact)
             return  # current or nothing
         if not isinstance(fact, TransactionMetered | MeterRead):
             self._report_statuses(live=True)
+        if isinstance(fact, ReservationEnded):
+            self._ended.append(fact)
+            self._tell_ends()
         self._delivery.wake()
+
+    def _tell_ends(self) -> None:
+        """Of reservations; of what ended offline as soon as there is a connection (2.0.1 H04.FR.01)."""
+        while self._ended and self.is_online:
+            self._report(self._ended.popleft())
+
+    def _forget_statuses_after(self, offline_s: float) -> None:
+        """After a long time offline every status is told again, where the version wants that (2.0.1 B04.FR.01)."""
+        name = self._front_end.offline_threshold if self._front_end is not None else None
+        if name is not None and offline_s > self.settings.integer(name) and self._statuses is not None:
+            self._statuses.forget_all()
 
     def _on_setting(self, name: str, _value: str) -> None:
         if name == "websocket_ping_interval_s":
             self._link.set_ping_interval(self.settings.integer(name))
         elif name == "heartbeat_interval_s" and self.is_online:
-            self._watch_silence()
+            self._heartbeats.watch()
         elif name == "minimum_status_duration_s":
             self._report_statuses(live=True)
 
@@ -568,7 +575,7 @@ class Conversation:
         if next_time is not None:
             self._timers.set("status", max(0.0, next_time - time), lambda: self._report_statuses(live=True))
 
-    def _report(self, notice: StatusNotice | MeterSampled) -> None:
+    def _report(self, notice: Notice) -> None:
         def on_failure(error: AgentError) -> None:
             log.warning("%s was not taken: %s", type(notice).__name__, error)
             if isinstance(error, LinkClosed) and isinstance(notice, StatusNotice) and self._statuses:

@@ -10,16 +10,21 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from agent.charging.facts import (
     DurableFact,
     MeterRead,
     TransactionFact,
+    TransactionMetered,
     TransactionStarted,
     TransactionStopped,
+    TransactionUpdated,
 )
-from agent.charging.ids import IdToken, IdTokenInfo, TransactionId
+from agent.charging.ids import IdToken, IdTokenInfo, TransactionId, TriggerReason
 from agent.charging.ports import Outbox, OutboxRow
 from agent.charging.settings import Settings
+from agent.charging.tariff import Text
 from agent.errors import AgentError, CallRejected, LinkClosed, LocalProtocolError, StoreError
 from agent.ocpp.frontend import Outcome, TransactionAcknowledged
 from agent.ocpp.outbox import GiveUp, Order, OwnCall, Retry, RetryRule, after_failure
@@ -39,9 +44,21 @@ class Bookkeeper(Protocol):
     """Who wants to know what the CSMS said of transactions and tokens: the station."""
 
     async def token_answered(
-        self, id_token: IdToken, answer: IdTokenInfo, transaction_id: TransactionId | None, from_start: bool
+        self,
+        id_token: IdToken | None,
+        answer: IdTokenInfo,
+        transaction_id: TransactionId | None,
+        from_start: bool,
     ) -> None: ...
     def transaction_bound(self, transaction_id: TransactionId, reference: str) -> None: ...
+    def transaction_priced(
+        self,
+        transaction_id: TransactionId,
+        total_cost: float | None,
+        texts: tuple[Text, ...],
+        *,
+        is_final: bool,
+    ) -> None: ...
 
 
 class Delivery:
@@ -68,6 +85,9 @@ class Delivery:
         self._empty = asyncio.Event()
         self._unknown_there: set[type] = set()
         """Kinds of facts whose message the CSMS does not know; until the next start nobody tries again."""
+        self._late_until = 0
+        """Rows up to this one were there when the last connection ended, or when this process began."""
+        self._is_interrupted = True
         self.bindings: dict[str, TransactionId] = {}
         """References that the CSMS has given and that are just being written to disk."""
 
@@ -75,6 +95,11 @@ class Delivery:
         """There may be a row, or the way may be free."""
         self._empty.clear()
         self._wanted.set()
+
+    def interrupted(self) -> None:
+        """The connection is gone: what waits now is told late, whenever it happened (2.0.1 E11.FR.07)."""
+        self._is_interrupted = True
+        self.wake()
 
     async def wait_until_empty(self) -> None:
         """Every row has been delivered; for ever, while the way is not free."""
@@ -87,6 +112,9 @@ class Delivery:
             self.pulse.rest()
             await self._wanted.wait()
             self._wanted.clear()
+            if self._is_interrupted:
+                self._is_interrupted = False
+                self._late_until = await self._durably(self._outbox.last_row_id)
             while self._is_open():
                 row = await self._durably(self._outbox.first)
                 if row is None:
@@ -97,6 +125,8 @@ class Delivery:
 
     async def _deliver(self, row: OutboxRow) -> None:
         fact = row.fact
+        if isinstance(fact, TransactionFact) and row.row_id <= self._late_until:
+            fact = replace(fact, offline=True)
         reference: str | None = None
         if type(fact) in self._unknown_there:
             await self._durably(
@@ -149,17 +179,18 @@ class Delivery:
         if reference is not None and isinstance(fact, TransactionStarted):
             self._station.transaction_bound(fact.transaction_id, reference)
             self.bindings.pop(reference, None)
-        if (
-            answer.known is not None
-            and isinstance(fact, TransactionStarted | TransactionStopped)
-            and fact.id_token is not None
-        ):
+        if isinstance(fact, TransactionFact) and (answer.total_cost is not None or answer.texts):
+            self._station.transaction_priced(
+                fact.transaction_id,
+                answer.total_cost,
+                answer.texts,
+                is_final=isinstance(fact, TransactionStopped),
+            )
+        if answer.known is not None and isinstance(fact, TransactionFact):
+            id_token, judges = _judged(fact)
             try:
                 await self._station.token_answered(
-                    fact.id_token,
-                    answer.known,
-                    fact.transaction_id,
-                    from_start=isinstance(fact, TransactionStarted),
+                    id_token, answer.known, fact.transaction_id, from_start=judges
                 )
             except StoreError as error:
                 log.error("what the CSMS said of a token could not be stored: %s", error)
@@ -201,3 +232,18 @@ class Delivery:
                 log.error("the outbox waits for the store, next try in %.0f s: %s", pause_s, error)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, STORE_RETRY_LONGEST_S)
+
+
+def _judged(fact: TransactionFact) -> tuple[IdToken | None, bool]:
+    """Of whom the answer to a transaction message speaks (None: of whoever charges), and whether that is for the
+    transaction to obey: who has ended it, or its authorization, is judged for the next time only."""
+    match fact:
+        case TransactionStarted():
+            return fact.id_token, True
+        case TransactionUpdated():
+            ends = fact.trigger is TriggerReason.STOP_AUTHORIZED
+            return fact.id_token, not ends
+        case TransactionMetered():
+            return None, True
+        case TransactionStopped():
+            return fact.id_token, False

@@ -10,16 +10,27 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
-from agent.charging.facts import DurableFact, MeterSampled
+from agent.charging.facts import (
+    DurableFact,
+    ExternalLimitLifted,
+    ExternalLimitSet,
+    MeterSampled,
+    ReservationEnded,
+)
 from agent.charging.ids import BootReason, ConnectorId, EvseId, IdToken, IdTokenInfo, TransactionId
-from agent.charging.requests import Request, TransferResult
+from agent.charging.profiles import LimitOrigin
+from agent.charging.requests import CertificateHash, Request, TransferResult
 from agent.charging.settings import Settings
 from agent.charging.snapshot import StationSnapshot
+from agent.charging.tariff import Text
 from agent.ocpp.codec import Category
+
+if TYPE_CHECKING:
+    from agent.charging.device_model import DeviceModel
 
 # --- who we are, and where we stand with the CSMS ----------------------------------------------------------
 
@@ -60,7 +71,9 @@ class Gate(Struct, frozen=True):
 
     own_calls: OwnCalls
     answers_calls: bool = True
-    """False: calls of the CSMS are left without any answer."""
+    """False: calls of the CSMS are not carried out."""
+    refusal: Category | None = None
+    """What calls get that are not carried out: this CALLERROR; None: no answer at all."""
     fixed_replies: Mapping[str, Struct] = field(default_factory=dict)
     """Action -> the reply that stands in for its handler in this state."""
 
@@ -112,11 +125,70 @@ class SigningNotice(Struct, frozen=True):
     request: str
 
 
+class CertificateStatusQuestion(Struct, frozen=True):
+    """Whether a certificate is still good, by its authority's word (OCSP); the CSMS asks there. 2.0.1 M06."""
+
+    certificate: CertificateHash
+    responder_url: str
+
+
 class FirmwareNotice(Struct, frozen=True):
     """Where a firmware update stands."""
 
     is_signed: bool = False
     """1.6: as the message of the security extension (ExtendedTriggerMessage asked for it)."""
+
+
+class ReportNotice(Struct, frozen=True):
+    """One part of a report about variables; the values are those of `at`."""
+
+    request_id: int
+    seq_no: int
+    at: datetime
+    is_last: bool
+    entries: tuple[Struct, ...]
+    """Ready in the words of the front end that made it."""
+
+
+class MonitoringReportNotice(Struct, frozen=True):
+    """One part of a report about monitors."""
+
+    request_id: int
+    seq_no: int
+    at: datetime
+    is_last: bool
+    entries: tuple[Struct, ...]
+    """Ready in the words of the front end that made it."""
+
+
+class CustomerReportNotice(Struct, frozen=True):
+    """One part of what the station knows of a customer, as text."""
+
+    request_id: int
+    seq_no: int
+    at: datetime
+    is_last: bool
+    text: str
+
+
+class ProfileReportNotice(Struct, frozen=True):
+    """One part of a report about charging profiles: of one EVSE (0: the station), set by one origin."""
+
+    request_id: int
+    evse_id: EvseId
+    origin: LimitOrigin
+    is_last: bool
+    entries: tuple[Struct, ...]
+    """Ready in the words of the front end that made it."""
+
+
+class DisplayReportNotice(Struct, frozen=True):
+    """One part of a report about messages for the display."""
+
+    request_id: int
+    is_last: bool
+    entries: tuple[Struct, ...]
+    """Ready in the words of the front end that made it."""
 
 
 Notice: TypeAlias = (
@@ -128,7 +200,16 @@ Notice: TypeAlias = (
     | DiagnosticsNotice
     | FirmwareNotice
     | SigningNotice
+    | CertificateStatusQuestion
+    | ReportNotice
+    | MonitoringReportNotice
+    | CustomerReportNotice
+    | ProfileReportNotice
+    | DisplayReportNotice
+    | ExternalLimitSet
+    | ExternalLimitLifted
     | MeterSampled
+    | ReservationEnded
     | DurableFact
 )
 
@@ -169,6 +250,10 @@ class ClockTold(Struct, frozen=True):
 
 class TokenJudged(Struct, frozen=True):
     known: IdTokenInfo
+    texts: tuple[Text, ...] = ()
+    """What the driver is to be shown."""
+    languages: tuple[str, ...] = ()
+    """That the driver understands, the preferred one first (RFC 5646)."""
 
 
 class TransactionAcknowledged(Struct, frozen=True):
@@ -176,6 +261,10 @@ class TransactionAcknowledged(Struct, frozen=True):
 
     reference: str | None = None
     known: IdTokenInfo | None = None
+    total_cost: float | None = None
+    """What it costs so far, as the CSMS says; in the answer to the last message: in all (2.0.1 I02, I03)."""
+    texts: tuple[Text, ...] = ()
+    """What the driver is to be shown from now on (2.0.1 I06)."""
 
 
 class TransferAnswered(Struct, frozen=True):
@@ -186,6 +275,11 @@ class SigningAnswered(Struct, frozen=True):
     """Whether the CSMS passes the signing request on."""
 
     is_accepted: bool
+
+
+class CertificateStatusTold(Struct, frozen=True):
+    response: str | None
+    """The authority's answer as the CSMS passes it on (Base64); None: it got none."""
 
 
 class Acknowledged(Struct, frozen=True):
@@ -199,6 +293,7 @@ Outcome: TypeAlias = (
     | TransactionAcknowledged
     | TransferAnswered
     | SigningAnswered
+    | CertificateStatusTold
     | Acknowledged
 )
 
@@ -242,6 +337,8 @@ class View(Protocol):
     def settings(self) -> Settings: ...
     def snapshot(self) -> StationSnapshot: ...
     def now(self) -> datetime: ...
+    @property
+    def device_model(self) -> "DeviceModel": ...
     def find_transaction(self, reference: str) -> TransactionId | None:
         """The running transaction that the CSMS calls `reference`."""
 
@@ -256,6 +353,8 @@ class Route(Generic[P]):
     action: str
     request: type[P]
     handler: Callable[[P, View], Response]
+    most_bytes: str | None = None
+    """Name of the setting that says how long the payload may be; a longer one is refused undecoded."""
 
 
 Encoder: TypeAlias = Callable[[Any, View, str | None], Call | None]
@@ -292,6 +391,8 @@ class FrontEnd(Struct, frozen=True):
     """The status that has to be told between two, where the version does not allow the direct step."""
     least_status_s: Callable[[ConnectorStatus, ConnectorStatus], float]
     """How long a status lasts at least before it is told after the one told last, whatever the CSMS has set."""
+    offline_threshold: str | None = None
+    """Name of a setting in s: after being offline for longer every status is told again, not only what changed."""
 
 
 K = TypeVar("K")

@@ -19,13 +19,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 import aiohttp
 from yarl import URL
 
 from agent.errors import ConnectFailed, LinkClosed
-from agent.ocpp.backoff import BackOff, BackOffLimits
+from agent.ocpp.backoff import BackOff, BackOffLimits, Doubling
 from agent.ocpp.sender import FrameSender
 from agent.ocpp.tls import client_context, failure_kind, verified_chain
 from agent.supervisor import Pulse
@@ -77,7 +77,7 @@ class LinkConfig:
     connect_timeout_s: float = 30.0
     """From the first packet to the finished upgrade."""
     close_timeout_s: float = 2.0
-    back_off: BackOffLimits = field(default_factory=BackOffLimits)
+    back_off: BackOffLimits | Doubling = field(default_factory=BackOffLimits)
 
 
 def connection_url(config: LinkConfig) -> str:
@@ -87,7 +87,7 @@ def connection_url(config: LinkConfig) -> str:
     """
     url = urlsplit(config.url)
     reason = ""
-    if url.scheme not in ("ws", "wss") or not url.hostname:
+    if url.scheme not in ("ws", "wss") or not url.hostname or not _has_port(url):
         reason = "a ws:// or wss:// URL with a host is needed"
     elif url.username is not None or url.fragment:
         reason = "neither credentials nor a fragment may stand in the URL"
@@ -109,6 +109,14 @@ def connection_url(config: LinkConfig) -> str:
     return urlunsplit((url.scheme, url.netloc, path, url.query.replace("{identity}", identity), ""))
 
 
+def _has_port(url: SplitResult) -> bool:
+    """None is the one of the scheme."""
+    try:
+        return url.port != 0
+    except ValueError:
+        return False
+
+
 class Link:
     """Owns the connection. `run` does the work; everything else is synchronous and may be called at any time."""
 
@@ -119,7 +127,6 @@ class Link:
         on_text: Callable[[str], None],
         on_closed: Callable[[str], None],
         on_failed: Callable[[ConnectFailed], None] = lambda _failure: None,
-        back_off: BackOff | None = None,
     ) -> None:
         """`on_open(subprotocol)` and `on_closed(reason)` come in pairs; `on_failed` reports each fruitless attempt."""
         self.config = config
@@ -131,7 +138,7 @@ class Link:
         () without TLS or connection, None where they cannot be told."""
         self._on_open, self._on_text, self._on_closed = on_open, on_text, on_closed
         self._on_failed = on_failed
-        self._back_off = back_off or BackOff(config.back_off)
+        self._back_off = BackOff(config.back_off)
         self._ping_interval_s = config.ping_interval_s
         self.pulse = Pulse()
         self._wanted = asyncio.Event()
@@ -194,10 +201,12 @@ class Link:
             wait_s = 0.0
             try:
                 await self._attempt()
+                self._back_off.limits = self.config.back_off
                 wait_s = self._back_off.next_wait_s()
             except ConnectFailed as failure:
                 if self._wanted.is_set():
                     self._report(failure)
+                    self._back_off.limits = self.config.back_off
                     wait_s = self._back_off.next_wait_s(
                         failure.kind in _SETTLED_BY_HUMANS, failure.retry_after_s
                     )
@@ -229,9 +238,8 @@ class Link:
                 self._subprotocol = config.subprotocols[0]
             else:
                 await web_socket.close(code=_NORMAL_CLOSURE)
-                raise ConnectFailed(
-                    f"the server selected none of {', '.join(config.subprotocols)}", "REFUSED"
-                )
+                offered = ", ".join(config.subprotocols)
+                raise ConnectFailed(f"the server selected none of {offered}", "REFUSED", status=101)
             await self._serve(web_socket, config)
         finally:
             # A peer that is gone acknowledges nothing: the kernel drops the socket (TCP_USER_TIMEOUT), nobody waits.
@@ -396,7 +404,8 @@ def _session(chosen: list[str]) -> aiohttp.ClientSession:
 
     async def refuse_redirect(_session: object, _context: object, params: Any) -> None:
         # Following one could carry the password, and the session, from wss to ws.
-        raise ConnectFailed(f"HTTP {params.response.status}: redirects are not followed", "REFUSED")
+        status = int(params.response.status)
+        raise ConnectFailed(f"HTTP {status}: redirects are not followed", "REFUSED", status=status)
 
     async def note_chosen(_session: object, _context: object, params: Any) -> None:
         chosen.append(params.response.headers.get("Sec-WebSocket-Protocol", ""))
@@ -435,6 +444,7 @@ def _explain(error: Exception, timeout_s: float) -> ConnectFailed:
                 f"HTTP {status} on the upgrade" if status != 101 else error.message,
                 kind,
                 float(retry_after) if retry_after.isdecimal() else 0.0,
+                status,
             )
         case aiohttp.ClientConnectorCertificateError():
             return ConnectFailed(f"certificate of the CSMS: {error.certificate_error}", "TLS_CERTIFICATE")

@@ -43,13 +43,24 @@ ERROR_CODES_16: Final[Mapping[Category, str]] = MappingProxyType(
 """OCPP-J 1.6 4.2.3 table 7 with its two historic spellings (errata 5.1, 5.2). A version whose table has no
 MESSAGE_TYPE_NOT_SUPPORTED ignores unknown message types (4.1.3); the others answer with it."""
 
+ERROR_CODES_201: Final[Mapping[Category, str]] = MappingProxyType(
+    {
+        **ERROR_CODES_16,
+        Category.FORMAT: "FormatViolation",
+        Category.OCCURRENCE: "OccurrenceConstraintViolation",
+        Category.RPC_FRAMEWORK: "RpcFrameworkError",
+        Category.MESSAGE_TYPE_NOT_SUPPORTED: "MessageTypeNotSupported",
+    }
+)
+"""OCPP 2.0.1 part 4, 4.3 table 8."""
+
+UNREADABLE_ID: Final = "-1"
+"""The id of the answer to a message that shows none (OCPP 2.0.1 part 4, 4.2.3); 1.6 leaves such messages alone."""
+
 _CATEGORIES: Final[Mapping[str, Category]] = {
     **{code: category for category, code in ERROR_CODES_16.items()},
+    **{code: category for category, code in ERROR_CODES_201.items()},
     "FormationViolation": Category.FORMAT,
-    "FormatViolation": Category.FORMAT,
-    "OccurrenceConstraintViolation": Category.OCCURRENCE,
-    "RpcFrameworkError": Category.RPC_FRAMEWORK,
-    "MessageTypeNotSupported": Category.MESSAGE_TYPE_NOT_SUPPORTED,
 }
 
 
@@ -120,6 +131,8 @@ _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _EMPTY: Final = msgspec.Raw(b"{}")
 _HEAD: Final = re.compile(r'\s*\[\s*2\s*,\s*("(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]){1,36}")\s*,')
 """The start of a CALL whose id can be read without parsing the rest."""
+_ANSWER_HEAD: Final = re.compile(r"\s*\[\s*[34]\b")
+"""The start of an answer, which is never answered, however broken."""
 _MALFORMED: Final = (msgspec.DecodeError, RecursionError, ValueError)
 
 
@@ -246,13 +259,13 @@ class Rpc:
             elements = _ELEMENTS.decode(text)
             kind = msgspec.json.decode(elements[0], type=int) if elements else None
         except msgspec.ValidationError:
-            return Ignored("not a JSON array that starts with a message type")
+            return self._refuse_nameless(text, "not a JSON array that starts with a message type")
         except _MALFORMED:
-            return Ignored("not JSON")  # R16-034: an id read from broken text could be anyone's
+            return self._refuse_nameless(text, "not JSON")  # an id read from broken text could be anyone's
         strings = [_string(element) for element in elements[1:4]]
         message_id = strings[0] if strings else None
         if kind is None or message_id is None:
-            return Ignored("no message type or message id")
+            return self._refuse_nameless(text, "no message type or message id")
         match kind:
             case 2:
                 reason = (
@@ -275,12 +288,19 @@ class Rpc:
         """Refuse a text that is too costly to parse, if it begins like a CALL."""
         head = _HEAD.match(text)
         if head is None:
-            return Ignored(reason)
+            return self._refuse_nameless(text, reason)
         try:
             message_id = msgspec.json.decode(head[1], type=str)
         except _MALFORMED:
-            return Ignored(reason)
+            return self._refuse_nameless(text, reason)
         return self._refuse(message_id, Category.RPC_FRAMEWORK, reason)
+
+    def _refuse_nameless(self, text: str, reason: str) -> Event:
+        """A text whose id cannot be read: 1.6 lets it be (R16-034), 2.x wants an answer to nobody in particular."""
+        is_answered = Category.MESSAGE_TYPE_NOT_SUPPORTED in self.error_codes
+        if not is_answered or _ANSWER_HEAD.match(text):
+            return Ignored(reason)
+        return self._refuse(UNREADABLE_ID, Category.RPC_FRAMEWORK, reason)
 
     def _refuse(self, message_id: str, category: Category, reason: str) -> Refused:
         return Refused(

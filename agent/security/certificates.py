@@ -57,9 +57,13 @@ class CertificateStore:
         """The installed root certificates of `use`. A file that cannot be read any more is left out."""
         return [certificate for _name, certificate, _issuer in self._installed(use)]
 
-    def trust_anchors(self) -> str:
-        """The root certificates of the CSMS as PEM, without looking into them; "" when none is installed."""
+    def trust_anchors(self, *, with_fallback: bool = True) -> str:
+        """The root certificates of the CSMS as PEM, without looking into them; "" when none is installed.
+
+        `with_fallback` False: without one that another one is to replace."""
         names = [name for name in self._folder.names() if name.startswith(_PREFIX[CertificateUse.CSMS_ROOT])]
+        if not with_fallback and len(names) > 1 and (replaced := self.fallback_root()) is not None:
+            names.remove(_file_name(_PREFIX[CertificateUse.CSMS_ROOT], replaced))
         # Only the first block is the certificate; the second one is its issuer, kept for the hash data.
         return "".join("".join(pem.blocks(self._folder.read(name))[:1]) for name in names)
 
@@ -80,7 +84,7 @@ class CertificateStore:
         name = _file_name(_PREFIX[use], certificate)
         if name in self._folder.names():
             return
-        if self._count() >= limit:
+        if self.count() >= limit:
             raise CertificateStoreFull(f"{limit} certificates are installed already")
         self._write_root(name, certificate, issuer)
 
@@ -227,7 +231,8 @@ class CertificateStore:
         texts = [checks.to_pem(certificate)] + ([checks.to_pem(issuer)] if issuer != certificate else [])
         self._folder.write(name, "".join(texts))
 
-    def _count(self) -> int:
+    def count(self) -> int:
+        """How many roots are installed."""
         return sum(name.startswith(tuple(_PREFIX.values())) for name in self._folder.names())
 
     # --- the station's own -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Protocol, assert_never
 from msgspec import Struct
 
 from agent.charging import requests
+from agent.charging.conventions import Conventions
 from agent.charging.ids import CertificateUse, SecurityEventType
 from agent.charging.ports import Clock
 from agent.charging.requests import (
@@ -51,6 +52,10 @@ class CsmsPort(Protocol):
     @property
     def peer_chain(self) -> tuple[bytes, ...] | None:
         """The certificates (DER) by which the present connection was verified; () without TLS, None: unknown."""
+
+    @property
+    def conventions(self) -> Conventions:
+        """What the CSMS takes for granted."""
 
     async def ask_to_sign(self, request: str, *, triggered: bool) -> bool:
         """Send a signing request (PEM); whether the CSMS takes it. Raises AgentError."""
@@ -112,17 +117,22 @@ class StationCredentials:
         self._asked_time: float | None = None
         self._wanted = asyncio.Event()
         self._is_triggered = False
+        self._is_settled = asyncio.Event()
+        """Nobody waits for the certificate of the latest signing request any more."""
         self._look_now = asyncio.Event()
 
     # --- what the link uses ----------------------------------------------------------------------------
 
-    def material(self) -> Material:
-        """What a connection made now should use. Raises OSError."""
+    def material(self, *, is_migrating: bool = False) -> Material:
+        """What a connection made now should use. Raises OSError.
+
+        `is_migrating`: to a CSMS that never took the station; a replaced root vouches for the former one only
+        (2.0.1 M05.FR.15)."""
         own = self._best()
         self._in_use = own.name if own is not None else ""
-        roots = self._store.trust_anchors()
         # The roots that the CSMS manages replace the file where only one may hold (M05.FR.08); else they add to it.
         is_strict = self._settings.flag("additional_root_check")
+        roots = self._store.trust_anchors(with_fallback=not (is_migrating and is_strict))
         return Material(
             roots=roots,
             ca_file="" if is_strict and roots else self._files.ca_file,
@@ -192,13 +202,22 @@ class StationCredentials:
             self._proven = self._in_use
         self._look_now.set()
 
-    def _drop_old(self, own: list[OwnCertificate], now: datetime) -> None:
-        """What a proven certificate has replaced for longer than a month."""
+    def _drop_old(self, own: list[OwnCertificate], now: datetime) -> list[OwnCertificate]:
+        """What a proven certificate has replaced: after a month, or at once where only one may stay.
+
+        Newer ones that led nowhere go with them then, and are given back."""
         proven = next((each for each in own if each.name == self._proven), None)
-        if proven is not None and now > proven.not_before + KEEP_OLD:
-            for old in own:
-                if old.not_before < proven.not_before:
-                    self._store.remove_own(old)
+        if proven is None:
+            return []
+        keeps_one = self._csms.conventions.keeps_one_certificate
+        old = [each for each in own if each.not_before < proven.not_before]
+        failed = [each for each in own if each.not_before > proven.not_before]
+        failed = [each for each in failed if keeps_one and each.name in self._distrusted]
+        if not (keeps_one or now > proven.not_before + KEEP_OLD):
+            old = []
+        for each in (*old, *failed):
+            self._store.remove_own(each)
+        return failed
 
     # --- requests --------------------------------------------------------------------------------------
 
@@ -237,10 +256,16 @@ class StationCredentials:
                 return requests.InstalledCertificates(
                     await asyncio.to_thread(self._store.hashes, request.use)
                 )
+            case requests.ListCertificatesByUse():
+                found = []
+                for use in request.uses:
+                    hashes = await asyncio.to_thread(self._store.hashes, use)
+                    found += [(use, each) for each in hashes]
+                return requests.CertificatesByUse(tuple(found))
             case requests.RequestOwnCertificate():
                 if not self._settings.text("organization_name"):
                     return CertificateAnswer(CertificateVerdict.REJECTED, "the operator's name is not set")
-                self._wanted.set()
+                self._want()
                 self._is_triggered = True
                 return _ACCEPTED
             case requests.TakeOwnCertificate():
@@ -274,8 +299,14 @@ class StationCredentials:
             used = anchors if is_csms else []
             self._store.install_root(request.use, request.certificate, now, limit=limit, anchors=used)
 
+    def _want(self) -> None:
+        """A new signing request; the one before is forgotten."""
+        self._wanted.set()
+        self._is_settled.set()
+
     async def _take(self, chain: str) -> CertificateAnswer:
         """A02.FR.06 to .09. What is refused is a security event (A02.FR.07); the key goes on waiting."""
+        self._is_settled.set()  # also a refusal is an end: nobody asks again by himself (2.0.1 A02.FR.20)
         try:
             own = await asyncio.to_thread(self._accept_own, chain, self._clock.now())
         except CertificateRefused as error:
@@ -305,6 +336,8 @@ class StationCredentials:
         if leaf is None:
             raise CertificateRefused("not about the key of the latest signing request")
         checks.check_station_certificate(leaf, self._name, self._settings.text("organization_name"), now)
+        if self._csms.conventions.keeps_one_certificate and leaf.not_valid_before_utc > now:
+            raise CertificateRefused(f"not valid before {leaf.not_valid_before_utc.isoformat()}")
         roots = list(self._store.roots(CertificateUse.CSMS_ROOT))
         if self._files.ca_file:
             roots += checks.read_some(Path(self._files.ca_file).read_text("ascii", "replace"))
@@ -325,11 +358,12 @@ class StationCredentials:
             now = self._clock.now()
             own = await asyncio.to_thread(self._store.own)
             self._switch()
-            await asyncio.to_thread(self._drop_old, own, now)
+            for failed in await asyncio.to_thread(self._drop_old, own, now):  # A02.FR.29
+                self._raise(SecurityEventType.DISCARDED_RENEWED_CERTIFICATE, failed.name)
             if self._may_renew():
                 end = own[0].not_after if own else await asyncio.to_thread(self._configured_end)
                 if end is not None and end <= now + RENEW_BEFORE:
-                    self._wanted.set()
+                    self._want()
             begins = [(each.not_before + _SWITCH_MARGIN - now).total_seconds() for each in own]
             wait_s = min([TICK_S, *(seconds for seconds in begins if seconds > 0)])
             try:
@@ -353,6 +387,8 @@ class StationCredentials:
         repeat_s = self._settings.integer("certificate_repeat_wait_s")
         if self._asked_time is None:
             return True
+        if self._csms.conventions.repeats_signing:  # and that has had an end (2.0.1 A03.FR.19)
+            return False
         return repeat_s > 0 and self._clock.time() >= self._asked_time + repeat_s
 
     def _configured_end(self) -> datetime | None:
@@ -377,6 +413,7 @@ class StationCredentials:
             self._asked_time = self._clock.time()
             try:
                 request = await self._new_request()
+                self._is_settled.clear()
                 is_taken = await self._csms.ask_to_sign(request, triggered=is_triggered)
             except (AgentError, OSError) as error:
                 log.warning("no certificate could be asked for: %s", error)
@@ -385,9 +422,31 @@ class StationCredentials:
                 continue
             if is_taken:
                 log.info("the CSMS has taken the signing request; its certificate is awaited")
+                await self._repeat(request, triggered=is_triggered)
             else:
                 # A02.FR.12: the end of it; the old certificate stays.
                 log.warning("the CSMS refused the signing request")
+
+    async def _repeat(self, request: str, *, triggered: bool) -> None:
+        """Send it again, each time after twice the wait, until a certificate comes (2.0.1 A02.FR.17 to .19)."""
+        wait_s = float(self._settings.integer("certificate_wait_s"))
+        if not self._csms.conventions.repeats_signing or wait_s <= 0 or self._wanted.is_set():
+            return
+        for _ in range(self._settings.integer("certificate_repeats") + 1):
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._is_settled.wait()
+            except TimeoutError:
+                wait_s *= 2
+            else:
+                return
+            log.warning("no certificate has come: the signing request is sent again")
+            try:
+                if not await self._csms.ask_to_sign(request, triggered=triggered):
+                    return
+            except AgentError as error:
+                log.warning("the signing request could not be sent again: %s", error)
+        log.warning("the CSMS has sent no certificate; nobody asks again before it wants it")
 
     async def _new_request(self) -> str:
         kind = self._settings.text("certificate_key_type")

@@ -5,9 +5,12 @@ It does not know which EVSEs exist nor what follows from a state. Used by `charg
 
 import sqlite3
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from agent.charging.ids import ConnectorId, EvseId
 from agent.store.db import Database
+
+States: TypeAlias = Mapping[tuple[EvseId, ConnectorId], bool]
 
 
 class SqlAvailability:
@@ -16,22 +19,31 @@ class SqlAvailability:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def load(self) -> Mapping[tuple[EvseId, ConnectorId], bool]:
+    async def load(self) -> tuple[States, States]:
+        """What holds at each place, and what was said of this very place."""
         return await self._database.read(_select)
 
-    async def save(self, changes: Mapping[tuple[EvseId, ConnectorId], bool]) -> None:
-        """One commit for all of `changes`, or none of them; other entries are let be."""
-        if changes:
-            await self._database.commit(_upsert, dict(changes))
+    async def save(self, states: States, own: States) -> None:
+        """One commit for all of them, or none; other entries are let be. `own` may name places of `states` only."""
+        if states:
+            await self._database.commit(_upsert, dict(states), dict(own))
 
 
-def _select(sql: sqlite3.Connection) -> dict[tuple[EvseId, ConnectorId], bool]:
-    rows = sql.execute("SELECT evse_id, connector_id, is_operative FROM availability")
-    return {(evse_id, connector_id): bool(is_operative) for evse_id, connector_id, is_operative in rows}
+def _select(sql: sqlite3.Connection) -> tuple[States, States]:
+    rows = sql.execute("SELECT evse_id, connector_id, is_operative, own FROM availability").fetchall()
+    return (
+        {(evse_id, connector_id): bool(state) for evse_id, connector_id, state, _own in rows},
+        {(evse_id, connector_id): bool(own) for evse_id, connector_id, _state, own in rows},
+    )
 
 
-def _upsert(sql: sqlite3.Connection, changes: Mapping[tuple[EvseId, ConnectorId], bool]) -> None:
+def _upsert(sql: sqlite3.Connection, states: States, own: States) -> None:
     sql.executemany(
-        "INSERT OR REPLACE INTO availability (evse_id, connector_id, is_operative) VALUES (?, ?, ?)",
-        [(evse_id, connector_id, is_operative) for (evse_id, connector_id), is_operative in changes.items()],
+        "INSERT INTO availability (evse_id, connector_id, is_operative) VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET is_operative = excluded.is_operative",
+        [(*place, state) for place, state in states.items()],
+    )
+    sql.executemany(
+        "UPDATE availability SET own = ? WHERE evse_id = ? AND connector_id = ?",
+        [(word, *place) for place, word in own.items()],
     )

@@ -136,6 +136,14 @@ class SqlJournal:
         """Rows in the outbox; one small read whatever the depth."""
         return await self._database.read(_select_depth)
 
+    async def last_row_id(self) -> int:
+        """One small read."""
+        return await self._database.read(_select_last_row_id)
+
+    async def has_queued(self, transaction_id: TransactionId | None) -> bool:
+        """Whether the outbox holds anything about this transaction, or about any; one small read."""
+        return await self._database.read(_select_pending, transaction_id)
+
 
 # --- writing: each of these runs inside one transaction ---------------------------------------------------
 
@@ -172,11 +180,7 @@ def _apply(sql: sqlite3.Connection, fact: TransactionFact, history_limit: int) -
     )
     match fact:
         case TransactionUpdated():
-            if fact.id_token is not None:
-                sql.execute(
-                    "UPDATE transactions SET id_token = ?, id_token_type = ? WHERE number = ?",
-                    (fact.id_token.value, fact.id_token.type, number),
-                )
+            _update(sql, number, fact)
         case TransactionMetered():
             _raise_register(sql, number, fact.register_wh, fact.at)
         case TransactionStopped():
@@ -189,14 +193,41 @@ def _apply(sql: sqlite3.Connection, fact: TransactionFact, history_limit: int) -
     return number
 
 
+def _update(sql: sqlite3.Connection, number: int, fact: TransactionUpdated) -> None:
+    """Who ends an authorization may be another one of the group; the transaction keeps its driver."""
+    sql.execute("UPDATE transactions SET is_authorized = ? WHERE number = ?", (fact.is_authorized, number))
+    if fact.id_token is not None and fact.is_authorized:
+        sql.execute(
+            "UPDATE transactions SET id_token = ?, id_token_type = ? WHERE number = ?",
+            (fact.id_token.value, fact.id_token.type, number),
+        )
+    if fact.is_placed:
+        sql.execute(
+            "UPDATE transactions SET is_placed = 1, evse_id = ?, connector_id = ? WHERE number = ?",
+            (fact.evse_id, fact.connector_id, number),
+        )
+    if fact.meter_start_wh is not None:
+        register = (fact.meter_start_wh, fact.meter_start_wh, time_text(fact.at), number)
+        sql.execute(
+            "UPDATE transactions SET meter_start_wh = ?, register_wh = ?, register_at = ? WHERE number = ?",
+            register,
+        )
+    _use_reservation(sql, fact.reservation_id)
+
+
+def _use_reservation(sql: sqlite3.Connection, reservation_id: int | None) -> None:
+    if reservation_id is not None:
+        sql.execute("DELETE FROM reservations WHERE reservation_id = ?", (reservation_id,))
+
+
 def _open(sql: sqlite3.Connection, fact: TransactionStarted, history_limit: int) -> int:
     if sql.execute("SELECT 1 FROM transactions WHERE transaction_id = ?", (fact.transaction_id,)).fetchone():
         raise ValueError(f"transaction {fact.transaction_id} was started before")
     token = fact.id_token
     cursor = sql.execute(
         "INSERT INTO transactions (transaction_id, evse_id, connector_id, id_token, id_token_type, started_at,"
-        " meter_start_wh, register_wh, register_at, next_seq_no, pending, started)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
+        " meter_start_wh, register_wh, register_at, next_seq_no, pending, is_authorized, is_placed, started)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)",
         (
             fact.transaction_id,
             fact.evse_id,
@@ -208,11 +239,12 @@ def _open(sql: sqlite3.Connection, fact: TransactionStarted, history_limit: int)
             fact.meter_start_wh,
             time_text(fact.at),
             fact.seq_no + 1,
+            token is not None,
+            fact.is_placed,
             _encode(fact),
         ),
     )
-    if fact.reservation_id is not None:
-        sql.execute("DELETE FROM reservations WHERE reservation_id = ?", (fact.reservation_id,))
+    _use_reservation(sql, fact.reservation_id)
     number = cursor.lastrowid
     assert number is not None  # an INSERT into a table with a rowid gives one
     # Forced onto the partial index: a deep outbox of ended transactions must not be scanned each time.
@@ -308,6 +340,10 @@ def _select_depth(sql: sqlite3.Connection) -> int:
     return int(sql.execute("SELECT depth FROM outbox_state").fetchone()[0])
 
 
+def _select_last_row_id(sql: sqlite3.Connection) -> int:
+    return int(sql.execute("SELECT last_row_id FROM outbox_state").fetchone()[0])
+
+
 def _select_reference(sql: sqlite3.Connection, transaction_id: TransactionId) -> str | None:
     row = sql.execute(
         "SELECT reference FROM transactions WHERE transaction_id = ?", (transaction_id,)
@@ -324,9 +360,23 @@ def _select_stop_samples(sql: sqlite3.Connection, transaction_id: TransactionId)
     return [body for (body,) in rows]
 
 
-def _select_open(sql: sqlite3.Connection) -> list[tuple[bytes, int, str, int, str | None]]:
+_OpenRow = tuple[bytes, int, str, int, str | None, str | None, str | None, int, int, int, int, int]
+
+
+def _select_pending(sql: sqlite3.Connection, transaction_id: TransactionId | None) -> bool:
+    if transaction_id is None:
+        query = "SELECT 1 FROM transactions INDEXED BY transactions_pending WHERE pending > 0 LIMIT 1"
+        return sql.execute(query).fetchone() is not None
+    row = sql.execute(
+        "SELECT pending FROM transactions WHERE transaction_id = ?", (transaction_id,)
+    ).fetchone()
+    return row is not None and row[0] > 0
+
+
+def _select_open(sql: sqlite3.Connection) -> list[_OpenRow]:
     return sql.execute(
-        "SELECT CAST(started AS BLOB), register_wh, register_at, next_seq_no, reference"
+        "SELECT CAST(started AS BLOB), register_wh, register_at, next_seq_no, reference,"
+        " id_token, id_token_type, is_authorized, is_placed, evse_id, connector_id, meter_start_wh"
         " FROM transactions INDEXED BY transactions_open WHERE stopped_at IS NULL ORDER BY number"
     ).fetchall()
 
@@ -359,15 +409,27 @@ def _decode_sample(body: bytes) -> Sample:
         raise StoreCorrupt(f"a stored sample of a transaction cannot be read: {error}") from error
 
 
-def _decode_open(row: tuple[bytes, int, str, int, str | None]) -> OpenTransaction:
-    body, register_wh, register_at, next_seq_no, reference = row
+def _decode_open(row: _OpenRow) -> OpenTransaction:
+    body, register_wh, register_at, next_seq_no, reference = row[:5]
+    token, token_type, is_authorized, is_placed, evse_id, connector_id, meter_start_wh = row[5:]
     try:
         started = _decoders[TransactionStarted.__name__].decode(body)
         assert isinstance(started, TransactionStarted)
         at = parse_time(register_at)
     except ValueError as error:  # msgspec.DecodeError is one too
         raise StoreCorrupt(f"a stored open transaction cannot be read: {error}") from error
-    return OpenTransaction(started, register_wh, at, next_seq_no, reference)
+    return OpenTransaction(
+        msgspec.structs.replace(
+            started, evse_id=evse_id, connector_id=connector_id, meter_start_wh=meter_start_wh
+        ),
+        register_wh,
+        at,
+        next_seq_no,
+        reference,
+        None if token is None or token_type is None else IdToken(token, IdTokenType(token_type)),
+        bool(is_authorized),
+        bool(is_placed),
+    )
 
 
 def _decode_ended(row: _EndedRow) -> EndedTransaction:

@@ -6,20 +6,20 @@ OCPP 1.6 3.5.2, 3.5.3.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from itertools import islice
 
-from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
+from agent.charging.ids import IdToken, IdTokenInfo
 from agent.charging.local_list import ListChange, Standing
 from agent.errors import StoreCorrupt
 from agent.store.db import Database
-from agent.store.timestamps import parse_time, time_text
+from agent.store.token_rows import BEST_FIRST, COLUMNS, MATCHING, VALUE, columns_of, keys_for, known_of
 
 KEYS_PER_QUERY = 500
 
 
 class SqlLocalList:
-    """Implements `charging.ports.LocalListStore`; tokens are told apart by `IdToken.key`."""
+    """Implements `charging.ports.LocalListStore`; tokens are told apart by `IdToken.typed_key`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,7 +28,7 @@ class SqlLocalList:
         return await self._database.read(_select_standing)
 
     async def get(self, id_token: IdToken) -> IdTokenInfo | None:
-        return await self._database.read(_select, id_token.key)
+        return await self._database.read(_select, id_token)
 
     async def held(self, keys: Collection[str]) -> frozenset[str]:
         """Those of `keys` that the list has an entry for."""
@@ -43,19 +43,13 @@ def _select_standing(sql: sqlite3.Connection) -> Standing:
     return Standing(*sql.execute("SELECT version, length FROM local_list_state").fetchone())
 
 
-def _select(sql: sqlite3.Connection, key: str) -> IdTokenInfo | None:
-    row = sql.execute(
-        "SELECT status, expires_at, group_value, group_type FROM local_list WHERE key = ?", (key,)
-    ).fetchone()
+def _select(sql: sqlite3.Connection, id_token: IdToken) -> IdTokenInfo | None:
+    question = f"SELECT {COLUMNS} FROM local_list WHERE {MATCHING} {BEST_FIRST}"
+    row = sql.execute(question, keys_for(id_token)).fetchone()
     if row is None:
         return None
-    status, expires_at, group_value, group_type = row
     try:
-        return IdTokenInfo(
-            AuthorizationStatus(status),
-            None if expires_at is None else parse_time(expires_at),
-            None if group_value is None else IdToken(group_value, IdTokenType(group_type)),
-        )
+        return known_of(row)
     except ValueError as error:
         raise StoreCorrupt(f"an entry of the local list cannot be read: {error}") from error
 
@@ -74,24 +68,15 @@ def _select_held(sql: sqlite3.Connection, keys: tuple[str, ...]) -> frozenset[st
 def _apply(sql: sqlite3.Connection, change: ListChange) -> None:
     if change.is_full:
         sql.execute("DELETE FROM local_list")
-    sql.executemany("DELETE FROM local_list WHERE key = ?", [(each.key,) for each in change.removals])
+    replaced = [*change.removals, *(id_token for id_token, _known in change.puts)]
+    if not change.is_full:
+        sql.executemany(f"DELETE FROM local_list WHERE {MATCHING}", [keys_for(each) for each in replaced])
     sql.executemany(
-        "INSERT OR REPLACE INTO local_list (key, status, expires_at, group_value, group_type)"
-        " VALUES (?, ?, ?, ?, ?)",
-        _rows(change),
+        f"INSERT OR REPLACE INTO local_list (key, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
+        [(id_token.typed_key, *columns_of(known)) for id_token, known in change.puts],
     )
-    sql.execute("DELETE FROM tokens WHERE key IN (SELECT key FROM local_list)")
-    standing = change.standing
-    sql.execute("UPDATE local_list_state SET version = ?, length = ?", (standing.version, standing.length))
-
-
-def _rows(change: ListChange) -> Iterator[tuple[str, str, str | None, str | None, str | None]]:
-    for id_token, known in change.puts:
-        group = known.group
-        yield (
-            id_token.key,
-            known.status,
-            None if known.expires_at is None else time_text(known.expires_at),
-            None if group is None else group.value,
-            None if group is None else group.type,
-        )
+    sql.execute(f"DELETE FROM tokens WHERE {VALUE} IN (SELECT {VALUE} FROM local_list)")
+    sql.execute(
+        "UPDATE local_list_state SET version = ?, length = (SELECT count(*) FROM local_list)",
+        (change.standing.version,),
+    )

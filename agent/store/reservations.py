@@ -31,7 +31,7 @@ class SqlReservations:
 def _select(sql: sqlite3.Connection) -> list[Reservation]:
     rows = sql.execute(
         "SELECT reservation_id, id_token, id_token_type, group_value, group_type, expires_at, evse_id,"
-        " connector_id FROM reservations ORDER BY position"
+        " connector_id, connector_type FROM reservations ORDER BY position"
     )
     try:
         return [
@@ -42,8 +42,19 @@ def _select(sql: sqlite3.Connection) -> list[Reservation]:
                 parse_time(expires_at),
                 evse_id,
                 connector_id,
+                connector_type,
             )
-            for reservation_id, token, token_type, group, group_type, expires_at, evse_id, connector_id in rows
+            for (
+                reservation_id,
+                token,
+                token_type,
+                group,
+                group_type,
+                expires_at,
+                evse_id,
+                connector_id,
+                connector_type,
+            ) in rows
         ]
     except ValueError as error:
         raise StoreCorrupt(f"a reservation cannot be read: {error}") from error
@@ -53,7 +64,7 @@ def _replace(sql: sqlite3.Connection, reservations: tuple[Reservation, ...]) -> 
     sql.execute("DELETE FROM reservations")
     sql.executemany(
         "INSERT INTO reservations (reservation_id, id_token, id_token_type, group_value, group_type, expires_at,"
-        " evse_id, connector_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " evse_id, connector_id, connector_type) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 each.reservation_id,
@@ -64,6 +75,7 @@ def _replace(sql: sqlite3.Connection, reservations: tuple[Reservation, ...]) -> 
                 time_text(each.expires_at),
                 each.evse_id,
                 each.connector_id,
+                each.connector_type,
             )
             for each in reservations
         ],

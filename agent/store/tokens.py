@@ -8,16 +8,17 @@ OCPP 1.6 3.5.1.
 import sqlite3
 from datetime import datetime
 
-from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
+from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo
 from agent.errors import StoreCorrupt
 from agent.store.db import Database
-from agent.store.timestamps import parse_time, time_text
+from agent.store.timestamps import time_text
+from agent.store.token_rows import BEST_FIRST, COLUMNS, MATCHING, columns_of, keys_for, known_of
 
 CAPACITY = 1_000
 
 
 class SqlTokens:
-    """Implements `charging.ports.TokenStore`; tokens are told apart by `IdToken.key`."""
+    """Implements `charging.ports.TokenStore`; tokens are told apart by `IdToken.typed_key`."""
 
     def __init__(self, database: Database, capacity: int = CAPACITY) -> None:
         """`capacity`: how many tokens are kept, at least 1."""
@@ -27,37 +28,33 @@ class SqlTokens:
         self._capacity = capacity
 
     async def get(self, id_token: IdToken) -> IdTokenInfo | None:
-        return await self._database.read(_select, id_token.key)
+        return await self._database.read(_select, id_token)
 
     async def put(self, id_token: IdToken, known: IdTokenInfo, now: datetime) -> None:
         """One commit. A full cache first loses all tokens that are not valid at `now`, then the oldest valid ones
         (OCPP 1.6 3.5.1, R16-103); never the one being put."""
-        await self._database.commit(_put, id_token.key, known, now, self._capacity)
+        await self._database.commit(_put, id_token, known, now, self._capacity)
 
     async def clear(self) -> None:
         """One commit."""
         await self._database.commit(_clear)
 
 
-def _select(sql: sqlite3.Connection, key: str) -> IdTokenInfo | None:
-    row = sql.execute(
-        "SELECT status, expires_at, group_value, group_type FROM tokens WHERE key = ?", (key,)
-    ).fetchone()
+def _select(sql: sqlite3.Connection, id_token: IdToken) -> IdTokenInfo | None:
+    question = f"SELECT {COLUMNS} FROM tokens WHERE {MATCHING} {BEST_FIRST}"
+    row = sql.execute(question, keys_for(id_token)).fetchone()
     if row is None:
         return None
-    status, expires_at, group_value, group_type = row
     try:
-        return IdTokenInfo(
-            AuthorizationStatus(status),
-            None if expires_at is None else parse_time(expires_at),
-            None if group_value is None else IdToken(group_value, IdTokenType(group_type)),
-        )
+        return known_of(row)
     except ValueError as error:
         raise StoreCorrupt(f"a cached token cannot be read: {error}") from error
 
 
-def _put(sql: sqlite3.Connection, key: str, known: IdTokenInfo, now: datetime, capacity: int) -> None:
-    sql.execute("DELETE FROM tokens WHERE key = ?", (key,))
+def _put(
+    sql: sqlite3.Connection, id_token: IdToken, known: IdTokenInfo, now: datetime, capacity: int
+) -> None:
+    sql.execute(f"DELETE FROM tokens WHERE {MATCHING}", keys_for(id_token))
     if _excess(sql, capacity) > 0:
         sql.execute(
             "DELETE FROM tokens WHERE status <> ? OR expires_at <= ?",
@@ -67,16 +64,9 @@ def _put(sql: sqlite3.Connection, key: str, known: IdTokenInfo, now: datetime, c
         "DELETE FROM tokens WHERE position IN (SELECT position FROM tokens ORDER BY position LIMIT ?)",
         (max(0, _excess(sql, capacity)),),
     )
-    group = known.group
     sql.execute(
-        "INSERT INTO tokens (key, status, expires_at, group_value, group_type) VALUES (?, ?, ?, ?, ?)",
-        (
-            key,
-            known.status,
-            None if known.expires_at is None else time_text(known.expires_at),
-            None if group is None else group.value,
-            None if group is None else group.type,
-        ),
+        f"INSERT INTO tokens (key, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
+        (id_token.typed_key, *columns_of(known)),
     )
 
 

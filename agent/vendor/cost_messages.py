@@ -147,7 +147,7 @@ class CostMessages:
         if given is None:
             return refusal
         texts = self._texts(given.price_text, given.price_text_extra)
-        token = IdToken(given.id_token, IdTokenType.CENTRAL)
+        token = IdToken(given.id_token, IdTokenType.UNTYPED)
         return _answered(await self._execute(ShowTokenPrice(token, texts)))
 
     async def _running_cost(self, call: VendorCall) -> TransferResult:

@@ -4,13 +4,15 @@ Used by `station_api.py` and `simulation.py`.
 """
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from agent.charging.ids import IdTokenType
+from agent.charging.ids import HashAlgorithm, IdTokenType
+from agent.charging.profiles import RateUnit
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,6 +31,34 @@ class DataTransferBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """"station": run it here, as if the CSMS had sent it, with the roles of the source "local"."""
 
 
+class CertificateStatusBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The certificate in the words of OCSP (RFC 6960); hashes and number in hex."""
+
+    hash_algorithm: HashAlgorithm
+    issuer_name_hash: Annotated[str, Meta(min_length=1, max_length=128)]
+    issuer_key_hash: Annotated[str, Meta(min_length=1, max_length=128)]
+    serial_number: Annotated[str, Meta(min_length=1, max_length=40)]
+    responder_url: Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+class LimitPeriod(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    start_s: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[float, Meta(ge=0, le=1_000_000)]
+    phases: Literal[1, 2, 3] = 3
+
+
+class ExternalLimitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `limit`, or `periods` from `starts_at` (now) on."""
+
+    unit: RateUnit = RateUnit.AMPERE
+    limit: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    periods: Annotated[list[LimitPeriod], Meta(min_length=1, max_length=1024)] | None = None
+    starts_at: datetime | None = None
+    duration_s: Annotated[int, Meta(ge=1)] | None = None
+    """None: until it is lifted."""
+    is_grid_critical: bool | None = None
+
+
 class PlugBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What is not given is left to the world's own defaults; null means never."""
 
@@ -44,6 +74,12 @@ class PlugBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class UnplugBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     is_torn_out: bool = False
+
+
+class BoardConfigBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    connector: Annotated[int, Meta(ge=1)] = 1
+    values: Annotated[dict[str, int], Meta(min_length=1, max_length=32)]
+    """Limits by the board's own names (board/limits.py)."""
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.charging.facts import Fact
-from agent.charging.requests import Request, Result, TransferResult
+from agent.charging.requests import CertificateHash, Request, Result, TransferResult
 from agent.charging.snapshot import StationSnapshot
 from agent.log import MessageJournal
+from hal.ports import BoardControl, EvseState
 
 
 class StationPort(Protocol):
@@ -43,6 +44,10 @@ class CsmsPort(Protocol):
     async def transfer_data(self, vendor_id: str, message_id: str | None, data: object) -> TransferResult:
         """Outgoing DataTransfer. Raises LinkClosed at once when offline; CallTimeout, CallRejected."""
 
+    async def certificate_status(self, certificate: CertificateHash, responder_url: str) -> str | None:
+        """OCSP through the CSMS: Base64 of DER; None: none was to be had. Raises as `transfer_data`, and
+        LocalProtocolError where the OCPP version has no message for it."""
+
 
 class SimulationPort(Protocol):
     """The simulated world (`hal/sim/world.py`). Nothing here waits.
@@ -71,6 +76,10 @@ class SimulationPort(Protocol):
         """Present a card at the reader that serves `evses` (empty = all)."""
 
 
+async def _note_nothing(_action: str, _evse_id: int, _outcome: str, _detail: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class ApiPorts:
     """Everything that the API talks to."""
@@ -91,4 +100,11 @@ class ApiPorts:
     """Version that the I/O board said at its last HELLO; empty: it is not linked."""
     diagnostics: Callable[[datetime | None, datetime | None], Awaitable[Path]] | None = None
     """Makes an archive of what lies between two times and says where it is; who asked removes it. Raises OSError."""
+    self_report: Callable[[], Awaitable[Mapping[str, Any]]] | None = None
+    """What `evse-agent doctor` asks; takes as long as the meters do."""
+    board: BoardControl | None = None
+    evse_states: Callable[[], Mapping[int, EvseState]] = dict
+    """What the board last said of each connector."""
+    note_action: Callable[[str, int, str, str], Awaitable[None]] = _note_nothing
+    """(action, EVSE or 0, outcome, detail): an audit row of something done through the local API."""
     simulation: SimulationPort | None = None

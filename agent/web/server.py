@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from agent.web.board_api import BoardApi
 from agent.web.bodies import Refusal, error_response
 from agent.web.ports import ApiPorts
 from agent.web.simulation import SimulationApi
@@ -38,6 +39,7 @@ class LocalApi:
         )
         app.add_routes(StationApi(ports, self._streams).routes())
         app.add_routes(SimulationApi(ports).routes())
+        app.add_routes(BoardApi(ports).routes())
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
     async def start(self) -> None:

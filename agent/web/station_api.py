@@ -5,7 +5,8 @@ by `server.py`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +16,31 @@ import msgspec
 from aiohttp import web
 
 from agent.charging.facts import Fact
-from agent.charging.requests import TransferData, TransferResult
-from agent.errors import CallRejected, CallTimeout, LinkClosed, StoreError
+from agent.charging.profiles import ChargingSchedule, LimitOrigin, SchedulePeriod
+from agent.charging.requests import (
+    Answer,
+    CertificateHash,
+    LiftExternalLimit,
+    LimitExternally,
+    Request,
+    TransferData,
+    TransferResult,
+    Verdict,
+)
+from agent.errors import CallRejected, CallTimeout, LinkClosed, LocalProtocolError, StoreError
 from agent.log import MessageEntry
-from agent.web.bodies import DataTransferBody, LinkCommand, Refusal, json_response, read_body
+from agent.web.bodies import (
+    CertificateStatusBody,
+    DataTransferBody,
+    ExternalLimitBody,
+    LimitPeriod,
+    LinkCommand,
+    Refusal,
+    json_response,
+    read_body,
+)
 from agent.web.ports import ApiPorts
-from agent.web.status import status_json
+from agent.web.status import external_limits_json, status_json
 from agent.web.stream import EventStreams
 
 BLOCK_BYTES = 64 * 1024
@@ -40,8 +60,13 @@ class StationApi:
             web.get("/api/v1/events", self.events),
             web.get("/api/v1/messages", self.messages),
             web.get("/api/v1/diagnostics", self.diagnostics),
+            web.get("/api/v1/doctor", self.doctor),
             web.post("/api/v1/link", self.link),
             web.post("/api/v1/data-transfer", self.data_transfer),
+            web.post("/api/v1/certificate-status", self.certificate_status),
+            web.get("/api/v1/external-limits", self.external_limits),
+            web.put("/api/v1/external-limits/{origin}", self.limit_externally),
+            web.delete("/api/v1/external-limits/{origin}", self.lift_external_limit),
         ]
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -123,6 +148,39 @@ class StationApi:
                 await response.write(block)
         return response
 
+    async def doctor(self, _request: web.Request) -> web.Response:
+        """How board, meters, store and connection stand, beside the status: for `evse-agent doctor`."""
+        report = self._ports.self_report
+        if report is None:
+            raise Refusal(404, "this station reports nothing about itself")
+        return json_response(dict(await report()))
+
+    async def external_limits(self, _request: web.Request) -> web.Response:
+        """What others than the CSMS have limited the station to."""
+        return json_response({"external_limits": external_limits_json(self._ports.station.snapshot())})
+
+    async def limit_externally(self, request: web.Request) -> web.Response:
+        origin = _origin(request)
+        body = await read_body(request, ExternalLimitBody)
+        schedule = _schedule(body)
+        await self._have("external limit", LimitExternally(origin, schedule, body.is_grid_critical), origin)
+        return await self.external_limits(request)
+
+    async def lift_external_limit(self, request: web.Request) -> web.Response:
+        origin = _origin(request)
+        await self._have("external limit lifted", LiftExternalLimit(origin), origin)
+        return await self.external_limits(request)
+
+    async def _have(self, action: str, order: Request, origin: LimitOrigin) -> None:
+        """The station's word, and an audit row of it. Raises Refusal for a no."""
+        answer = await self._ports.station.execute(order)
+        assert isinstance(answer, Answer)
+        await self._ports.note_action(action, 0, answer.verdict, f"{origin} {answer.reason}".strip())
+        if answer.verdict is Verdict.UNKNOWN:
+            raise Refusal(404, answer.reason)
+        if answer.verdict is not Verdict.ACCEPTED:
+            raise Refusal(409, answer.reason)
+
     async def link(self, request: web.Request) -> web.Response:
         body = await read_body(request, LinkCommand)
         if body.command == "connect":
@@ -140,17 +198,61 @@ class StationApi:
                     TransferData(body.vendor_id, body.message_id, body.data, source="local")
                 )
             else:
-                result = await self._ports.csms.transfer_data(body.vendor_id, body.message_id, body.data)
-        except LinkClosed as error:
-            raise Refusal(503, f"offline: {error}") from error
-        except CallTimeout as error:
-            raise Refusal(504, f"the CSMS did not answer: {error}") from error
-        except CallRejected as error:
-            raise Refusal(502, f"the CSMS answered with an error: {error}") from error
+                with _asking_the_csms():
+                    result = await self._ports.csms.transfer_data(body.vendor_id, body.message_id, body.data)
         except RuntimeError as error:
             raise Refusal(500, str(error)) from error
         assert isinstance(result, TransferResult)
         return json_response({"status": result.status, "data": result.data, "reason": result.reason})
+
+    async def certificate_status(self, request: web.Request) -> web.Response:
+        """What the authority of a certificate says of it, by way of the CSMS (2.0.1 M06)."""
+        body = await read_body(request, CertificateStatusBody)
+        wanted = CertificateHash(
+            body.hash_algorithm, body.issuer_name_hash, body.issuer_key_hash, body.serial_number
+        )
+        with _asking_the_csms():
+            response = await self._ports.csms.certificate_status(wanted, body.responder_url)
+        return json_response({"status": "Failed" if response is None else "Accepted", "ocsp": response})
+
+
+@contextmanager
+def _asking_the_csms() -> Iterator[None]:
+    """The answers of HTTP for what can go wrong."""
+    try:
+        yield
+    except LinkClosed as error:
+        raise Refusal(503, f"offline: {error}") from error
+    except CallTimeout as error:
+        raise Refusal(504, f"the CSMS did not answer: {error}") from error
+    except CallRejected as error:
+        raise Refusal(502, f"the CSMS answered with an error: {error}") from error
+    except LocalProtocolError as error:
+        raise Refusal(501, str(error)) from error
+
+
+def _origin(request: web.Request) -> LimitOrigin:
+    """Of the path; the CSMS sets its limits itself (2.0.1 K11.FR.05)."""
+    known = {each.value.casefold(): each for each in LimitOrigin if each is not LimitOrigin.CSO}
+    origin = known.get(request.match_info["origin"].casefold())
+    if origin is None:
+        raise Refusal(404, f"must be one of {', '.join(known.values())}", "origin")
+    return origin
+
+
+def _schedule(body: ExternalLimitBody) -> ChargingSchedule:
+    """Raises Refusal(400) unless there is exactly one of limit and periods."""
+    if (body.limit is None) is (body.periods is None):
+        raise Refusal(400, "either a limit or periods", "limit")
+    periods = [LimitPeriod(limit=body.limit)] if body.limit is not None else body.periods or []
+    at = body.starts_at
+    return ChargingSchedule(
+        body.unit,
+        tuple(SchedulePeriod(each.start_s, each.limit, each.phases) for each in periods),
+        body.duration_s,
+        at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at,
+        schedule_id=1,
+    )
 
 
 def _take(path: Path) -> BinaryIO:

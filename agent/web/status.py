@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from agent.charging.ids import Reservation
+from agent.charging.profiles import Purpose
 from agent.charging.snapshot import ActiveFault, EvseSnapshot, StationSnapshot, TransactionSnapshot
 from agent.web.ports import CsmsPort
 from hal.ports import MeterReading
@@ -45,6 +46,8 @@ def status_json(
         "crashed_tasks": dict(crashes),
         "local_list_version": station.local_list_version,
         "reservations": [reservation_json(each) for each in station.reservations],
+        "external_limits": external_limits_json(station),
+        "display_messages": len(station.messages),
         "evses": [evse_json(evse, now_time) for _number, evse in sorted(station.evses.items())],
     }
 
@@ -72,8 +75,30 @@ def evse_json(evse: EvseSnapshot, now_time: float) -> Json:
         "id_token": evse.id_token.value if evse.id_token else None,
         "transaction": transaction_json(evse.transaction, evse.reading),
         "cost": None if evse.cost is None else msgspec.to_builtins(evse.cost),
+        "display": None if evse.display is None else msgspec.to_builtins(evse.display),
         "meter": meter_json(evse.reading, now_time) if evse.has_meter else None,
     }
+
+
+def external_limits_json(station: StationSnapshot) -> list[Json]:
+    """What others than the CSMS have limited the station to."""
+    return [
+        {
+            "origin": each.origin,
+            "profile_id": each.profile.profile_id,
+            "since": each.installed_at,
+            "is_grid_critical": each.is_grid_critical,
+            "unit": each.profile.schedule.unit,
+            "starts_at": each.profile.schedule.starts_at,
+            "duration_s": each.profile.schedule.duration_s,
+            "periods": [
+                {"start_s": period.start_s, "limit": period.limit, "phases": period.phases}
+                for period in each.profile.schedule.periods
+            ],
+        }
+        for each in station.profiles
+        if each.profile.purpose is Purpose.EXTERNAL
+    ]
 
 
 def reservation_json(reservation: Reservation) -> Json:

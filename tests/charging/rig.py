@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
+from agent.charging.conventions import Conventions
 from agent.charging.facts import Fact, TransactionMetered, TransactionStarted, TransactionStopped
 from agent.charging.ids import BootReason, IdToken, ResetKind
 from agent.charging.requests import Request
@@ -22,6 +23,7 @@ from tests.helpers.fake_stores import (
     FakeAvailabilityStore,
     FakeJournal,
     FakeLocalListStore,
+    FakeMessageStore,
     FakeProfileStore,
     FakeReservationStore,
     FakeSettingStore,
@@ -44,6 +46,7 @@ class Stores:
         self.local_list = FakeLocalListStore()
         self.reservations = FakeReservationStore()
         self.profiles = FakeProfileStore()
+        self.messages = FakeMessageStore()
 
 
 class Rig:
@@ -75,6 +78,7 @@ class Rig:
             audit=FakeAuditLog(),
             local_list=stores.local_list,
             reservations=stores.reservations,
+            messages=stores.messages,
         )
         self.station.subscribe(self.facts.append)
 
@@ -154,13 +158,18 @@ async def running(
     is_online: bool = True,
     given: Mapping[str, str] | None = None,
     clock_at: datetime | None = None,
+    conventions: Conventions | None = None,
 ) -> AsyncIterator[Rig]:
-    """`given`: settings by 1.6 key, as in the configuration file. `clock_at`: what a clock that was never set shows."""
+    """`given`: settings by 1.6 key or 2.x path, as in the configuration file.
+
+    `clock_at`: what a clock that was never set shows."""
     stores = stores or Stores()
     values, problems = initial(given or {})
     assert not problems
     stores.settings.values.update({"accepted_once": "true", **values})
     rig = Rig(stores, hardware or fake_hardware(), vendor, clock_at)
+    if conventions is not None:
+        rig.station.follow(conventions)
     await rig.station.load()
     task = asyncio.create_task(rig.station.run())
     rig.authorizer.is_online = is_online

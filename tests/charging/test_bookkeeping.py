@@ -1,15 +1,18 @@
 """The transactions of one EVSE on a full disk, on a meter that starts again, and on the grid."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from agent.charging.facts import FaultRaised, MeterRead, TransactionMetered
-from agent.charging.ids import ReadingContext
+from agent.charging.facts import FaultRaised, MeterRead, TransactionMetered, TransactionUpdated
+from agent.charging.ids import ReadingContext, TriggerReason
+from agent.charging.readings import KEPT_BACK_LIMIT
 from agent.charging.requests import ChangeSetting, SampleMeters
+from agent.ocpp.choosing import CONVENTIONS
 from tests.charging.rig import running
 from tests.helpers.fake_clock import EPOCH
-from tests.helpers.fake_hardware import fake_hardware
+from tests.helpers.fake_hardware import SILENT, fake_hardware
 from tests.helpers.fake_stores import FULL
 
 REGISTER, INTERVAL = "Energy.Active.Import.Register", "Energy.Active.Import.Interval"
@@ -200,3 +203,41 @@ async def test_an_idle_meter_is_read_in_between_only_while_an_average_is_asked_f
         reads = rig.meter().reads
         await rig.run_for(890)
         assert rig.meter().reads - reads <= 1
+
+
+# --- transactions of 2.x on a full disk --------------------------------------------------------------------
+
+FREE = replace(CONVENTIONS["ocpp2.0.1"], start_points=("EVConnected",), stop_points=("EVConnected",))
+
+
+@pytest.mark.req("E02.FR.20", "E11.FR.05", "E04.FR.08")
+async def test_who_was_authorized_is_told_however_long_the_disk_takes_nothing() -> None:
+    given = {"SampledDataCtrlr.TxUpdatedInterval": "10"}
+    async with running(given=given, conventions=FREE) as rig:
+        rig.evse().plug()
+        await rig.run_for(2)
+        assert len(rig.started) == 1
+        rig.journal.failure = FULL
+        await rig.tap()
+        await rig.run_for(10 * KEPT_BACK_LIMIT * 3)
+        rig.journal.failure = None
+        await rig.run_for(20)
+        updates = rig.told(TransactionUpdated)
+        assert [fact.id_token.value for fact in updates if fact.id_token is not None] == ["TAG1"]
+        kept = [*updates, *rig.metered]
+        numbers = sorted(fact.seq_no for fact in kept)
+        assert numbers == list(range(1, len(kept) + 1))
+        assert len(rig.metered) < KEPT_BACK_LIMIT + 10
+
+
+@pytest.mark.req("E01.FR.02")
+async def test_a_cable_begins_its_transaction_as_soon_as_the_meter_speaks() -> None:
+    async with running(conventions=FREE) as rig:
+        rig.meter().failure = SILENT
+        rig.evse().plug()
+        await rig.run_for(30)
+        assert not rig.started
+        rig.meter().failure = None
+        await rig.run_for(30)
+        assert len(rig.started) == 1
+        assert rig.started[0].trigger is TriggerReason.CABLE_PLUGGED_IN

@@ -174,3 +174,41 @@ async def test_group_decides_among_several_running_transactions() -> None:
         await rig.tap("TAG3")
         assert [stopped.evse_id for stopped in rig.stopped] == [2]
         assert not [refused for refused in rig.told(TokenRefused) if refused.id_token.value == "TAG3"]
+
+
+@pytest.mark.req("C01.FR.21")
+async def test_a_token_starts_only_where_the_csms_allows_it() -> None:
+    async with running(fake_hardware(evses=2)) as rig:
+        rig.authorizer.answers["TAG1"] = IdTokenInfo(AuthorizationStatus.ACCEPTED, None, None, frozenset({2}))
+        rig.evse(1).plug()
+        await rig.ask(PresentToken(TAG, (1,)))
+        await rig.run_for()
+        assert rig.told(TokenRefused)[0].reason == "not allowed at this EVSE"
+        assert not rig.started
+        rig.evse(2).plug()
+        await rig.tap("TAG1")  # a reader for both: where a cable waits is not where it may start
+        assert [started.evse_id for started in rig.started] == [2]
+
+
+@pytest.mark.req("C01.FR.21")
+async def test_where_a_token_may_start_is_remembered_with_it() -> None:
+    async with running(fake_hardware(evses=2), given={"LocalPreAuthorize": "true"}) as rig:
+        rig.stores.tokens.known["tag1"] = IdTokenInfo(
+            AuthorizationStatus.ACCEPTED, None, None, frozenset({2})
+        )
+        rig.evse(1).plug()
+        await rig.ask(PresentToken(TAG, (1,)))
+        await rig.run_for()
+        assert not rig.authorizer.asked
+        assert not rig.started
+
+
+@pytest.mark.req("C01.FR.21")
+async def test_a_driver_who_may_start_at_one_evse_does_not_start_at_another_by_plugging_in_there() -> None:
+    async with running(fake_hardware(evses=2)) as rig:
+        rig.authorizer.answers["TAG1"] = IdTokenInfo(AuthorizationStatus.ACCEPTED, None, None, frozenset({1}))
+        await rig.tap("TAG1")
+        assert rig.shown(1).session is SessionState.AUTHORIZED
+        rig.evse(2).plug()
+        await rig.run_for()
+        assert not rig.started

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -29,9 +30,11 @@ from agent.charging.requests import (
     Verdict,
 )
 from agent.charging.snapshot import LimitInForce, LimitSource
+from hal.ports import Hardware
 from tests.charging.rig import Rig, Stores, running
 from tests.charging.test_profiles import profile
 from tests.helpers.fake_clock import EPOCH
+from tests.helpers.fake_evse import FakeEvse
 from tests.helpers.fake_hardware import fake_hardware
 from tests.helpers.fake_stores import FULL
 
@@ -158,6 +161,83 @@ async def test_phases_are_not_switched_during_a_transaction() -> None:
         await rig.charge()
         await set_limit(rig, 0, periods=(SchedulePeriod(0, 10.0, 1),))
         assert (rig.evse().setpoint.limit_a, rig.evse().setpoint.phases) == (10.0, 3)
+
+
+def switching() -> Hardware:
+    """One EVSE that can go from three phases to one."""
+    hardware = fake_hardware()
+    evse = hardware.evses[1].evse
+    assert isinstance(evse, FakeEvse)
+    evse.capabilities = replace(evse.capabilities, can_switch_phases=True)
+    return hardware
+
+
+def phases(rig: Rig) -> int:
+    return rig.evse().setpoint.phases
+
+
+async def test_an_evse_that_can_switch_charges_on_one_phase_while_a_profile_says_so() -> None:
+    async with running(switching()) as rig:
+        assert phases(rig) == 3
+        await rig.charge()
+        await set_limit(rig, 0, periods=(SchedulePeriod(0, 10.0, 1), SchedulePeriod(600, 10.0, 3)))
+        assert (offered(rig), phases(rig)) == (10.0, 1)
+        await rig.run_for(602)
+        assert (offered(rig), phases(rig)) == (10.0, 3)
+
+
+async def test_a_profile_for_one_phase_counts_even_where_its_limit_lowers_nothing() -> None:
+    async with running(switching()) as rig:
+        await rig.charge()
+        await set_limit(rig, 0, periods=(SchedulePeriod(0, 99.0, 1),))
+        assert (offered(rig), phases(rig)) == (32.0, 1)
+        await rig.ask(ClearProfiles(Selection()))
+        assert phases(rig) == 3
+
+
+async def test_a_limit_of_the_station_for_one_phase_counts_too() -> None:
+    async with running(switching()) as rig:
+        await rig.charge()
+        await set_limit(
+            rig,
+            0,
+            purpose=Purpose.STATION_MAX,
+            periods=(SchedulePeriod(0, 16.0, 1),),
+            kind=ProfileKind.ABSOLUTE,
+        )
+        assert phases(rig) == 1
+
+
+async def test_two_phases_are_charged_on_three() -> None:
+    async with running(switching()) as rig:
+        await rig.charge()
+        await set_limit(rig, 0, periods=(SchedulePeriod(0, 10.0, 2),))
+        assert phases(rig) == 3
+
+
+async def test_watt_on_one_phase_become_three_times_the_ampere_and_back() -> None:
+    """What the EV was seen to use on three phases says nothing of one, and the other way round."""
+    async with running(switching(), given={"MeterValueSampleInterval": "5"}) as rig:
+        await rig.charge()
+        await rig.run_for(10)
+        rig.evse().setpoints.clear()
+        one_then_three = (SchedulePeriod(0, 3450.0, 1), SchedulePeriod(60, 6900.0, 3))
+        await set_limit(rig, 0, unit=RateUnit.WATT, periods=one_then_three)
+        assert (offered(rig), phases(rig)) == (15.0, 1)
+        await rig.run_for(30)
+        assert (offered(rig), phases(rig)) == (15.0, 1), "with readings of one phase"
+        await rig.run_for(32)
+        assert (offered(rig), phases(rig)) == (10.0, 3), "never 30 A, however briefly"
+        assert max(each.limit_a for each in rig.evse().setpoints if each.phases == 3) == 10.0
+
+
+async def test_a_key_tells_whether_phases_can_be_switched() -> None:
+    async with running(switching()) as rig:
+        await rig.charge()
+        assert rig.settings.flag("switch_3_to_1_phase")
+    async with running() as rig:
+        await rig.charge()
+        assert not rig.settings.flag("switch_3_to_1_phase")
 
 
 async def test_a_thinner_cable_and_a_lower_setting_still_count() -> None:

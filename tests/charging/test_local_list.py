@@ -36,7 +36,7 @@ def update(version: int, *entries: tuple[str, IdTokenInfo | None], full: bool = 
 def applied(
     wanted: UpdateLocalList, standing: Standing, held: dict[str, IdTokenInfo]
 ) -> ListChange | ListAnswer:
-    keys = {entry.id_token.key for entry in wanted.entries} & held.keys()
+    keys = {entry.id_token.typed_key for entry in wanted.entries if entry.id_token.key in held}
     return refusal(wanted, standing, LIMITS) or change_by(wanted, standing, keys, LIMITS)
 
 
@@ -191,6 +191,7 @@ async def test_two_updates_at_once_are_one_after_the_other() -> None:
 
 
 @pytest.mark.req("R16-099")
+@pytest.mark.req("D01.FR.09")
 @pytest.mark.parametrize("is_listed", [True, False])
 async def test_the_word_of_the_csms_on_a_listed_token_stays_out_of_the_cache(is_listed: bool) -> None:
     async with running() as rig:

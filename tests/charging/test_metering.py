@@ -95,11 +95,14 @@ def test_each_phase_has_its_own_average() -> None:
     ]
 
 
-@pytest.mark.req("R16-150")
-def test_an_empty_list_gives_the_register_at_the_instant() -> None:
-    assert told(AlignedPeriod(BEGUN).samples((), reading(1000.0), ENDED, None, OUTLET)) == {
-        ENDED: {REGISTER: 1000.0}
-    }
+def test_a_period_may_be_one_sample_at_its_end() -> None:
+    period = AlignedPeriod(BEGUN)
+    for power_w in (1000.0, 3000.0):
+        period.add(("Power.Active.Import",), reading(0.0, power_w=power_w), None, OUTLET)
+    taken = period.samples(
+        (REGISTER, "Power.Active.Import"), reading(1000.0), ENDED, None, OUTLET, stamps_start=False
+    )
+    assert told(taken) == {ENDED: {REGISTER: 1000.0, "Power.Active.Import": 2000.0}}
 
 
 @pytest.mark.req("R16-161")

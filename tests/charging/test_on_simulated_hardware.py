@@ -118,6 +118,7 @@ async def test_stubborn_ev_is_cut_off_and_billed_to_the_end() -> None:
 
 
 @pytest.mark.req("R16-079")
+@pytest.mark.req("G05.FR.01")
 async def test_lock_that_jams_prevents_the_transaction() -> None:
     async with simulated() as (rig, world):
         world.set_fault(1, "lock_fail")

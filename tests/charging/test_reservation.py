@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from agent.charging.ids import IdToken, Reservation, ReservationEnd
 from agent.charging.requests import ReserveVerdict
 from agent.charging.reservation import (
+    NO_SUCH_TYPE,
     Driver,
     Fit,
     Scene,
@@ -267,6 +268,77 @@ def test_of_more_floating_reservations_than_evses_the_last_one_goes() -> None:
     assert ended(scene(FREE, FREE, held=(named, first, last)), NOW) == [(last, ReservationEnd.REMOVED)]
 
 
+# --- connector types ---------------------------------------------------------------------------------------
+
+SOCKET_AND_CABLE = {1: frozenset({"sType2"}), 2: frozenset({"cType2"})}
+
+
+def typed(number: int, connector_type: str, evse_id: int | None = None) -> Reservation:
+    return replace(reservation(number, evse_id), connector_type=connector_type)
+
+
+@pytest.mark.req("H01.FR.06", "H01.FR.11", "H01.FR.12", "H01.FR.14", "TC_H_15_CS", "TC_H_16_CS")
+@pytest.mark.parametrize(
+    ("sessions", "held", "verdict"),
+    [
+        ((FREE, FREE), (), ACCEPTED),
+        ((CHARGING, FREE), (), OCCUPIED),
+        ((FAULTED, FREE), (), FAULT),
+        ((OUT, FREE), (), UNAVAILABLE),
+        ((FREE, FREE), (typed(9, "sType2"),), OCCUPIED),
+        ((FREE, FREE), (typed(9, "cType2"),), ACCEPTED),
+        ((FREE, FREE), (reservation(9, None),), ACCEPTED),
+        ((FREE, CHARGING), (reservation(9, None),), OCCUPIED),
+        ((FREE, FREE), (reservation(9, 1),), OCCUPIED),
+    ],
+)
+def test_verdict_on_a_connector_type(
+    sessions: tuple[Session, ...], held: tuple[Reservation, ...], verdict: ReserveVerdict
+) -> None:
+    here = scene(*sessions, held=held, types=SOCKET_AND_CABLE)
+    assert judge_wish(here, typed(1, "sType2"), NOW).verdict is verdict
+
+
+def test_a_type_that_nobody_has_is_refused_and_one_that_is_not_known_yet_is_not() -> None:
+    for evse_id in (None, 1):
+        here = scene(FREE, FREE, types=SOCKET_AND_CABLE)
+        answer = judge_wish(here, typed(1, "cCCS2", evse_id), NOW)
+        assert (answer.verdict, answer.reason) == (REJECTED, NO_SUCH_TYPE)
+        assert judge_wish(scene(FREE, FREE), typed(1, "cCCS2", evse_id), NOW).verdict is ACCEPTED
+    assert judge_wish(scene(FREE, FREE, types=SOCKET_AND_CABLE), typed(1, "cType2", 2), NOW).verdict is (
+        ACCEPTED
+    )
+
+
+@pytest.mark.req("H01.FR.07", "H01.FR.09", "H01.FR.24", "H03.FR.02", "H03.FR.05")
+def test_the_last_evse_of_a_type_is_kept_for_whoever_reserved_the_type() -> None:
+    mine = typed(1, "sType2")
+    here = scene(FREE, FREE, held=(mine,), types=SOCKET_AND_CABLE)
+    owner, stranger = Driver(IdToken("TAG1")), Driver(IdToken("X"), None, True)
+    assert [fit(here, evse_id, stranger) for evse_id in (1, 2)] == [Fit.CLOSED, Fit.OPEN]
+    assert [fit(here, evse_id, owner) for evse_id in (1, 2)] == [Fit.OPEN, Fit.OPEN]
+    assert [claim(here, evse_id, owner) for evse_id in (1, 2)] == [mine, None]
+    assert [bool(reserved_connectors(here, evse_id, 1)) for evse_id in (1, 2)] == [True, False]
+    family = replace(here, held=(replace(mine, group=IdToken("FAMILY")),))
+    assert fit(family, 1, Driver(IdToken("Y"))) is Fit.PERHAPS
+    assert fit(family, 1, Driver(IdToken("Y"), IdToken("FAMILY"), True)) is Fit.OPEN
+
+
+@pytest.mark.req("H01.FR.09")
+def test_who_may_choose_leaves_the_other_one_the_type_that_he_reserved() -> None:
+    anything, socket = reservation(1, None), typed(2, "sType2")
+    here = scene(FREE, FREE, held=(anything, socket), types=SOCKET_AND_CABLE)
+    first, second = Driver(IdToken("TAG1")), Driver(IdToken("TAG2"))
+    assert [fit(here, evse_id, first) for evse_id in (1, 2)] == [Fit.CLOSED, Fit.OPEN]
+    assert [fit(here, evse_id, second) for evse_id in (1, 2)] == [Fit.OPEN, Fit.CLOSED]
+
+
+def test_a_type_whose_last_evse_fell_out_is_given_up_and_not_another_reservation() -> None:
+    socket, cable = typed(1, "sType2"), typed(2, "cType2")
+    here = scene(FAULTED, FREE, held=(socket, cable), types=SOCKET_AND_CABLE)
+    assert ended(here, NOW) == [(socket, ReservationEnd.REMOVED)]
+
+
 # --- no promise is broken ----------------------------------------------------------------------------------
 
 
@@ -281,12 +353,13 @@ class Promises(RuleBasedStateMachine):
 
     @property
     def scene(self) -> Scene:
-        return Scene(tuple(self.held), self.sessions)
+        types = {1: frozenset({"socket"}), 2: frozenset({"cable"}), 3: frozenset({"cable"})}
+        return Scene(tuple(self.held), self.sessions, types=types)
 
-    @rule(evse_id=st.sampled_from([None, 1, 2, 3]))
-    def reserve(self, evse_id: int | None) -> None:
+    @rule(evse_id=st.sampled_from([None, 1, 2, 3]), connector_type=st.sampled_from([None, "socket", "cable"]))
+    def reserve(self, evse_id: int | None, connector_type: str | None) -> None:
         self.number += 1
-        wanted = reservation(self.number, evse_id)
+        wanted = replace(reservation(self.number, evse_id), connector_type=connector_type)
         if judge_wish(self.scene, wanted, NOW).verdict is ACCEPTED:
             self.held.append(wanted)
 

@@ -387,3 +387,16 @@ async def test_a_reservation_of_an_evse_that_is_no_longer_there_ends() -> None:
     async with running(stores=stores) as rig:
         await rig.run_for()
         assert (held(rig), on_disk(rig)) == ([], [])
+
+
+@pytest.mark.req("F01.FR.21", "F01.FR.22")
+async def test_a_remote_start_that_names_the_group_is_judged_by_it() -> None:
+    async with running(given={"AuthorizeRemoteTxRequests": "false"}) as rig:
+        assert await reserve(rig, group=FAMILY) is ReserveVerdict.ACCEPTED
+        rig.evse().plug()
+        stranger = await rig.ask(RequestStart(IdToken("TAG2"), 1, group=IdToken("OTHERS")))
+        assert stranger == Answer(Verdict.REJECTED, "reserved")
+        cousin = await rig.ask(RequestStart(IdToken("TAG2"), 1, group=FAMILY))
+        assert cousin.verdict is Verdict.ACCEPTED
+        await rig.run_for()
+        assert [started.reservation_id for started in rig.started] == [17]

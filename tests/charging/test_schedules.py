@@ -81,9 +81,9 @@ def top(stack: list[InstalledProfile], now: datetime, tx_begin: datetime | None)
 def transaction_by_definition(
     own: list[InstalledProfile], defaults: list[InstalledProfile], tx_begin: datetime, now: datetime
 ) -> float | None:
-    if any(is_valid(one, now) for one in own):
-        return top(own, now, tx_begin)
-    return top(defaults, now, tx_begin)
+    limit = top(own, now, tx_begin)
+    is_held_off = any(is_valid(one, now) and one.profile.holds_off_defaults for one in own)
+    return top(defaults, now, tx_begin) if limit is None and not is_held_off else limit
 
 
 def drawn(
@@ -136,6 +136,7 @@ def profiles(draw: st.DrawFn, purpose: Purpose, profile_id: int, stack_level: in
             recurrency,
             valid_from,
             valid_to,
+            holds_off_defaults=draw(st.booleans()),
         ),
         0,
         0,
@@ -148,6 +149,18 @@ def stacks(draw: st.DrawFn, purpose: Purpose) -> list[InstalledProfile]:
     levels = draw(st.lists(st.integers(0, 9), unique=True, max_size=5))
     found = [draw(profiles(purpose, number, level)) for number, level in enumerate(levels)]
     return sorted(found, key=lambda each: -each.profile.stack_level)
+
+
+@pytest.mark.req("K01.FR.13", "K02.FR.08")
+@pytest.mark.parametrize(("holds_off", "after"), [(True, None), (False, 16.0)])
+def test_a_default_counts_again_where_the_schedule_of_the_transaction_is_over(
+    holds_off: bool, after: float | None
+) -> None:
+    periods = (SchedulePeriod(0, 10.0),)
+    own = installed(1, Purpose.TX, periods=periods, starts_at=T0, duration_s=60, holds_off_defaults=holds_off)
+    default = installed(2, periods=(SchedulePeriod(0, 16.0),), starts_at=T0)
+    line = drawn(line_of_transaction([own], [default], X, (X, X + 62)), X, X + 62)
+    assert line[58:] == [10.0, 10.0, after, after]
 
 
 @pytest.mark.req("R16-248", "R16-250", "R16-252", "R16-253", "R16-254", "R16-258", "R16-259", "R16-261")

@@ -30,7 +30,7 @@ def test_the_critical_events_are_those_of_the_table() -> None:
         "MemoryExhaustion",
         "TamperDetectionActivated",
     }
-    assert len(SecurityEventType) == 18
+    assert len(SecurityEventType) == 19
 
 
 @pytest.mark.req("R16-354", "R16-355")

@@ -495,7 +495,7 @@ class AnyOrder(RuleBasedStateMachine):
                     assert (self.open, self.closing) == (1, 0), "each start has exactly one stop"
                     self.closing = 1
                 case actions.UpdateTransaction():
-                    assert self.open == 1
+                    assert self.opening + self.open == 1
                 case actions.CheckToken():
                     self.checks.append(action)
 

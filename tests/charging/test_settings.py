@@ -130,16 +130,17 @@ async def test_phase_rotation_of_connectors_that_exist() -> None:
 
 
 @pytest.mark.req("R16-328", "R16-203")
-async def test_authorization_key_is_hex_of_16_to_20_bytes() -> None:
+async def test_authorization_key_is_hex_of_16_to_64_bytes() -> None:
     settings, _ = opened()
     assert SETTINGS["authorization_key"].mutability is Mutability.WRITE_ONLY
-    for wrong in ("00" * 15, "00" * 21, "0" * 33, "zz" * 16, ""):
+    for wrong in ("00" * 15, "00" * 65, "0" * 33, "zz" * 16, ""):
         assert await verdict(settings, "authorization_key", wrong) is Verdict.REJECTED
     assert await verdict(settings, "authorization_key", "Ab" * 20) is Verdict.ACCEPTED
     assert settings.text("authorization_key") == "Ab" * 20
 
 
 @pytest.mark.req("R16-313", "R16-331")
+@pytest.mark.req("A00.FR.005")
 async def test_security_profile_can_only_be_raised() -> None:
     settings, _ = opened()
     assert await verdict(settings, "security_profile", "0") is Verdict.REJECTED
@@ -255,3 +256,29 @@ def test_what_is_accepted_is_in_its_final_spelling(name: str, text: str) -> None
     except ValueError:
         return
     assert parse(row, stored) == stored
+
+
+async def test_a_partner_may_prefer_other_defaults_for_what_nobody_ever_set() -> None:
+    settings, store = opened()
+    name, register = "start_measurands", "Energy.Active.Import.Register"
+    settings.prefer({name: register})
+    assert settings.listed(name) == (register,)
+    assert not store.saves
+    settings.prefer({})
+    assert settings.listed(name) == ()
+    settings.prefer({name: register})
+    assert await verdict(settings, name, register) is Verdict.ACCEPTED
+    settings.prefer({})
+    assert settings.listed(name) == (register,), "somebody wanted it so"
+    assert await verdict(settings, name, "") is Verdict.ACCEPTED
+    settings.prefer({name: register})
+    assert settings.listed(name) == ()
+
+
+@pytest.mark.req("E01.FR.04")
+async def test_points_of_a_transaction_are_what_this_station_can_tell() -> None:
+    async with running() as rig:
+        for name in ("tx_start_point", "tx_stop_point"):
+            assert await verdict(rig.settings, name, "EVConnected,Authorized") is Verdict.ACCEPTED
+            for wrong in ("", "DataSigned", "ParkingBayOccupancy"):
+                assert await verdict(rig.settings, name, wrong) is Verdict.REJECTED

@@ -58,11 +58,22 @@ def default(limit: float, unit: RateUnit = A, phases: int = 3, **given: object) 
 # --- local limits and units ------------------------------------------------------------------------------
 
 
-@pytest.mark.req("R16-276")
+@pytest.mark.req("R16-276", "K04.FR.02")
 def test_the_local_limit_says_what_sets_it() -> None:
     assert local_limit(32.0, None, 80.0) == LimitInForce(32.0, LimitSource.HARDWARE)
     assert local_limit(32.0, 20.0, 80.0) == LimitInForce(20.0, LimitSource.CABLE)
     assert local_limit(32.0, 20.0, 10.0) == LimitInForce(10.0, LimitSource.SETTING)
+
+
+@pytest.mark.req("K01.FR.49", "K01.FR.50", "K01.FR.51")
+@pytest.mark.parametrize(("in_use", "phases", "as_given", "by_use"), [(1, 3, 16.0, 48.0), (3, 1, 48.0, 16.0)])
+def test_a_limit_in_watt_is_spread_over_the_phases_of_its_period_or_over_those_in_use(
+    in_use: int, phases: int, as_given: float, by_use: float
+) -> None:
+    one = outlet(local_a=80.0, supply=Supply(phases_in_use=in_use))
+    assert now(default(11_040.0, W, phases, spreads_as_given=True), outlets=[one]) == {1: as_given}
+    assert now(default(11_040.0, W, phases), outlets=[one]) == {1: by_use}
+    assert now(default(10.0, A, phases, spreads_as_given=True), outlets=[one]) == {1: 10.0}
 
 
 @pytest.mark.req("R16-263", "R16-264")
@@ -182,6 +193,30 @@ def test_of_two_that_draw_the_smaller_share_is_at_its_own_limit(limit: float, cl
             assert less == pytest.approx(mine.most) or more == pytest.approx(theirs.least)
 
 
+caps_of = st.lists(st.tuples(st.floats(0, 120), st.sampled_from([A, W])), min_size=1, max_size=4)
+
+
+@pytest.mark.req("K08.FR.04", "K12.FR.01")
+@settings(max_examples=200, deadline=None)
+@given(caps_of, st.integers(1, 3), st.floats(6, 32))
+def test_no_limit_of_the_station_is_exceeded_whoever_set_it(
+    caps: list[tuple[float, RateUnit]], evses: int, local_a: float
+) -> None:
+    profiles = []
+    for number, (limit, unit) in enumerate(caps):
+        purpose = Purpose.STATION_MAX if number == 0 else Purpose.EXTERNAL
+        given = limit if unit is A else limit * 690
+        periods = (SchedulePeriod(0, given),)
+        profiles.append(installed(-number, purpose, unit=unit, periods=periods, starts_at=T0))
+    outlets = [outlet(number, local_a) for number in range(1, evses + 1)]
+    least_a = min(limit for limit, _unit in caps)
+    left = now(*profiles, outlets=outlets)
+    assert sum(min(each, local_a) for each in left.values() if min(each, local_a) >= 6) <= least_a + 1e-6
+    for scope in ((0, 0), (1, 1)):
+        pieces = compose(tuple(profiles), outlets, scope, A, (X, X + 60))
+        assert all(piece.limit <= least_a + 1e-6 for piece in pieces)
+
+
 # --- what holds now --------------------------------------------------------------------------------------
 
 
@@ -215,7 +250,7 @@ def test_the_next_look_is_at_the_next_change() -> None:
         assert limits_now((steps,), [outlet()], X + second, HOUR_S)[1] == X + expected
 
 
-@pytest.mark.req("R16-256", "R16-278")
+@pytest.mark.req("R16-256", "R16-278", "K01.FR.21", "K02.FR.06", "K04.FR.04")
 def test_two_evses_share_the_limit_of_the_station() -> None:
     two = [outlet(1), outlet(2)]
     assert now(station(20.0), outlets=two) == {1: 10.0, 2: 10.0}

@@ -1,10 +1,12 @@
 """The rules that the tests are traced to: one TOML file beside this module per document (`ocpp16.toml`, `field.toml`).
 
-A file gives its page, its sections with rules `[id, level, source, title]`, the levels that must not stay open, and the
-reasons for rules that no test here can show. It knows no OCPP version; a new version is a new file.
+A file gives its page, its sections with rules `[id, level, source, title]` (or names a CSV file that has them, and
+gives the titles of the sections), the levels that must not stay open, and the reasons for rules that no test can show.
+It knows no OCPP version; a new version is a new file.
 Called by `page` and by the tests beside it.
 """
 
+import csv
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +42,11 @@ class Catalogue:
     sections: tuple[Section, ...]
     reasons: Mapping[str, str]
     """Rule id -> why no test shows it."""
+    hidden_if_open: frozenset[str] = frozenset()
+    """Levels of rules that are none of ours: on the page when a test looks at them all the same."""
+    is_complete: bool = True
+    """False: open rules are shown, and fail no test yet."""
+    incomplete_because: str = ""
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -52,17 +59,35 @@ def load(path: Path) -> Catalogue:
     reasons = content.get("reasons", {})
     if isinstance(reasons, str):
         reasons = _read(path.with_name(reasons))
-    sections = tuple(
-        Section(section["title"], tuple(Rule(*rule) for rule in section["rules"]))
-        for section in content["sections"]
+    return Catalogue(
+        title=content["title"],
+        page=content["page"],
+        sources=content["sources"],
+        required=frozenset(content["required"]),
+        sections=_sections(content, path),
+        reasons=reasons,
+        hidden_if_open=frozenset(content.get("hidden_if_open", ())),
+        is_complete=content.get("is_complete", True),
+        incomplete_because=content.get("incomplete_because", ""),
     )
-    required = frozenset(content["required"])
-    return Catalogue(content["title"], content["page"], content["sources"], required, sections, reasons)
+
+
+def _sections(content: Mapping[str, Any], path: Path) -> tuple[Section, ...]:
+    if "sections" in content:
+        return tuple(
+            Section(section["title"], tuple(Rule(*rule) for rule in section["rules"]))
+            for section in content["sections"]
+        )
+    rules: dict[str, list[Rule]] = {name: [] for name in content["titles"]}
+    with path.with_name(content["rules"]).open(encoding="utf-8", newline="") as table:
+        for row in csv.DictReader(table):
+            rules[row["section"]].append(Rule(row["id"], row["level"], row["source"], ""))
+    return tuple(Section(content["titles"][name], tuple(found)) for name, found in rules.items())
 
 
 def catalogues() -> list[Catalogue]:
-    """Every TOML file here that has sections."""
-    return [load(path) for path in sorted(HERE.glob("*.toml")) if "sections" in _read(path)]
+    """Every TOML file here that has a page."""
+    return [load(path) for path in sorted(HERE.glob("*.toml")) if "page" in _read(path)]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum, unique
 from pathlib import Path
 
-from tests.conformance.catalogue import Catalogue, Rule
+from tests.conformance.catalogue import Catalogue, Rule, Section
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,22 +33,45 @@ def state_of(rule: Rule, catalogue: Catalogue, tests: Tests) -> State:
 
 
 def open_rules(catalogue: Catalogue, tests: Tests) -> list[Rule]:
-    return [rule for rule in catalogue.rules if state_of(rule, catalogue, tests) is State.OPEN]
+    return [
+        rule
+        for rule in catalogue.rules
+        if state_of(rule, catalogue, tests) is State.OPEN and rule.level not in catalogue.hidden_if_open
+    ]
+
+
+def shown(catalogue: Catalogue, tests: Tests) -> list[Section]:
+    """The sections with the rules that the page has."""
+    return [
+        Section(
+            section.title,
+            tuple(
+                rule
+                for rule in section.rules
+                if rule.level not in catalogue.hidden_if_open
+                or state_of(rule, catalogue, tests) is not State.OPEN
+            ),
+        )
+        for section in catalogue.sections
+    ]
 
 
 def rendered(catalogue: Catalogue, tests: Tests) -> str:
     """The whole page as Markdown."""
+    sections = shown(catalogue, tests)
+    notice = [] if catalogue.is_complete else [f"**Not complete**: {catalogue.incomplete_because}.", ""]
     lines = [
         f"# Conformance: {catalogue.title}",
         "",
         "Written by `make conformance` from the markers of the tests; do not edit. **tested** = the tests named fail",
         "when the rule is broken; **reason** = why no test of ours shows it; **open** = neither. Paths: below `tests`.",
         "",
+        *notice,
         catalogue.sources,
         "",
-        *_summary(catalogue, tests),
+        *_summary(sections, catalogue, tests),
     ]
-    for section in catalogue.sections:
+    for section in sections:
         lines += [
             f"## {section.title}",
             "",
@@ -60,14 +83,19 @@ def rendered(catalogue: Catalogue, tests: Tests) -> str:
     return "\n".join(lines)
 
 
-def _summary(catalogue: Catalogue, tests: Tests) -> list[str]:
-    levels = list(dict.fromkeys(rule.level for rule in catalogue.rules))
+def _summary(sections: Sequence[Section], catalogue: Catalogue, tests: Tests) -> list[str]:
+    every = [rule for section in sections for rule in section.rules]
+    levels = [
+        level
+        for level in dict.fromkeys(rule.level for rule in every)
+        if level not in catalogue.hidden_if_open
+    ]
     lines = [
         f"| section | {' | '.join(State)} | {' | '.join(f'open {level}' for level in levels)} |",
         "|---" * (1 + len(State) + len(levels)) + "|",
     ]
-    groups = [(section.title, section.rules) for section in catalogue.sections]
-    for title, rules in [*groups, ("**all**", catalogue.rules)]:
+    groups: list[tuple[str, Sequence[Rule]]] = [(section.title, section.rules) for section in sections]
+    for title, rules in [*groups, ("**all**", every)]:
         states = Counter(state_of(rule, catalogue, tests) for rule in rules)
         left = Counter(rule.level for rule in rules if state_of(rule, catalogue, tests) is State.OPEN)
         cells = [title, *(str(states[state]) for state in State), *(str(left[level]) for level in levels)]

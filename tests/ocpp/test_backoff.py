@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.ocpp.backoff import BackOff, BackOffLimits
+from agent.ocpp.backoff import LEAST_WAIT_S, BackOff, BackOffLimits, Doubling
 
 LIMITS = BackOffLimits(first_s=4, refused_first_s=16, limit_s=300, stable_after_s=60)
 
@@ -44,3 +44,17 @@ def test_only_a_stable_connection_makes_the_next_wait_short_again() -> None:
 def test_two_stations_do_not_return_at_the_same_time() -> None:
     first, second = BackOff(LIMITS), BackOff(LIMITS)
     assert [first.next_wait_s() for _ in range(8)] != [second.next_wait_s() for _ in range(8)]
+
+
+@pytest.mark.req("TC_B_57_CS")
+def test_the_back_off_of_2x_doubles_a_few_times_and_adds_chance_to_each_wait() -> None:
+    back_off = BackOff(Doubling(10, 5, 3), lambda: 0.4)
+    assert [back_off.next_wait_s() for _ in range(5)] == [12, 22, 42, 82, 82]
+    back_off.note_connection(lasted_s=0.1)
+    assert back_off.next_wait_s(is_refused=True) == 12, "any connection begins anew"
+    assert back_off.next_wait_s(at_least_s=100) == 100
+
+
+def test_waits_that_a_csms_sets_to_nothing_flood_nobody() -> None:
+    back_off = BackOff(Doubling(0, 0, 0))
+    assert [back_off.next_wait_s() for _ in range(3)] == [LEAST_WAIT_S] * 3

@@ -31,6 +31,7 @@ from agent.charging.ids import (
 )
 from agent.charging.ports import OutboxRow
 from agent.charging.requests import RequestStop
+from agent.charging.tariff import Text
 from agent.errors import StoreFull
 from tests.helpers.fake_station import NOW, FakeStation, MemoryOutbox
 from tests.helpers.talk import Talk
@@ -429,3 +430,80 @@ async def test_whatever_the_connection_does_every_row_arrives_in_order(
         assert order == ["StartTransaction", "MeterValues", "StopTransaction"] * transactions
         for message in kept:
             assert message.get("transactionId", 1) > 0
+
+
+@pytest.mark.req("I02.FR.04", "I03.FR.03", "I06.FR.03")
+async def test_what_an_answer_says_of_costs_is_told_to_the_station_with_the_last_one_marked() -> None:
+    outbox = MemoryOutbox(started(), updated(), stopped())
+    async with Talk(outbox=outbox, version="ocpp2.0.1") as talk:
+        talk.boot()
+        await talk.settle()
+        message = {"format": "UTF8", "content": "40 ct"}
+        for answer in ({"totalCost": 0.0}, {"updatedPersonalMessage": message}, {"totalCost": 3.5}):
+            talk.take("TransactionEvent")
+            talk.reply(answer)
+            await talk.settle()
+        assert talk.station.priced == [
+            ("t-1", 0.0, (), False),
+            ("t-1", None, (Text("40 ct"),), False),
+            ("t-1", 3.5, (), True),
+        ]
+        assert outbox.rows == []
+
+
+# --- what is late, and who is judged -----------------------------------------------------------------------
+
+
+def events(talk: Talk) -> list[tuple[int, bool]]:
+    """(seqNo, offline) of the TransactionEvents that went out."""
+    frames = [json.loads(text) for text in talk.link.sent]
+    sent = [frame[3] for frame in frames if frame[0] == 2 and frame[2] == "TransactionEvent"]
+    return [(payload["seqNo"], payload.get("offline", False)) for payload in sent]
+
+
+@pytest.mark.req("E11.FR.02", "E11.FR.07", "E04.FR.03")
+async def test_what_was_queued_before_the_connection_is_late_and_what_comes_then_is_not() -> None:
+    outbox = MemoryOutbox(started(), updated())
+    async with Talk(outbox=outbox, version="ocpp2.0.1") as talk:
+        talk.boot()
+        await talk.settle()
+        for _ in range(2):
+            talk.take("TransactionEvent")
+            talk.reply({})
+            await talk.settle()
+        late = replace(updated(), seq_no=2)
+        outbox.add(late)
+        talk.station.publish(late)
+        await talk.settle()
+        assert events(talk) == [(0, True), (1, True), (2, False)]
+        talk.close()  # before the answer came
+        await talk.settle()
+        talk.open()
+        await talk.settle()
+        assert events(talk)[-1] == (2, True)
+
+
+@pytest.mark.req("E05.FR.10", "C10.FR.05", "E07.FR.02")
+@pytest.mark.parametrize(
+    ("fact", "judged"),
+    [
+        (started(), (TAG, True)),
+        (replace(updated(), id_token=TAG, trigger=TriggerReason.AUTHORIZED), (TAG, True)),
+        (updated(), (None, True)),
+        (metered(), (None, True)),
+        (replace(updated(), id_token=TAG, trigger=TriggerReason.STOP_AUTHORIZED), (TAG, False)),
+        (stopped(), (TAG, False)),
+    ],
+)
+async def test_the_answer_judges_who_charges_and_not_who_has_stopped(
+    fact: DurableFact, judged: tuple[IdToken | None, bool]
+) -> None:
+    async with Talk(outbox=MemoryOutbox(fact), version="ocpp2.0.1") as talk:
+        talk.boot()
+        await talk.settle()
+        talk.take("TransactionEvent")
+        talk.reply({"idTokenInfo": {"status": "Invalid"}})
+        await talk.settle()
+        ((id_token, known, transaction_id, from_start),) = talk.station.judged
+        assert (id_token, from_start) == judged
+        assert (known, transaction_id) == (INVALID, "t-1")

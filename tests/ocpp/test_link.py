@@ -120,6 +120,7 @@ def test_identity_is_appended_once_percent_encoded_behind_one_slash(
 
 
 @pytest.mark.req("R16-311")
+@pytest.mark.req("A00.FR.001", "A00.FR.004")
 @pytest.mark.parametrize(
     ("url", "profile", "identity", "reason"),
     [
@@ -192,6 +193,7 @@ async def test_a_foreign_subprotocol_is_never_taken() -> None:
 
 
 @pytest.mark.req("R16-314", "R16-315", "FIELD-7")
+@pytest.mark.req("A00.FR.302", "A00.FR.303")
 async def test_password_is_sent_as_raw_bytes_in_every_upgrade() -> None:
     password = bytes(range(240, 256))
     async with (

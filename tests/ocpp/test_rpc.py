@@ -13,6 +13,7 @@ from agent.errors import LocalProtocolError
 from agent.ocpp.codec import Category
 from agent.ocpp.rpc import (
     ERROR_CODES_16,
+    ERROR_CODES_201,
     MAX_UNANSWERED,
     CallReceived,
     ErrorReceived,
@@ -423,3 +424,67 @@ def test_both_ends_agree_on_every_exchange(exchanges: list[tuple[bool, str, obje
                 callee.leave_unanswered(message_id)
                 caller.expire(message_id)
         assert caller.in_flight is None
+
+
+# --- 2.0.1 -------------------------------------------------------------------------------------------------
+
+
+def test_every_category_has_a_code_of_part_4_table_8() -> None:
+    assert set(ERROR_CODES_201) == set(Category)
+    assert set(ERROR_CODES_201.values()) == {
+        "FormatViolation",
+        "GenericError",
+        "InternalError",
+        "MessageTypeNotSupported",
+        "NotImplemented",
+        "NotSupported",
+        "OccurrenceConstraintViolation",
+        "PropertyConstraintViolation",
+        "ProtocolError",
+        "RpcFrameworkError",
+        "SecurityError",
+        "TypeConstraintViolation",
+    }
+
+
+@pytest.mark.req("FR.03")
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", "null", "[2]", '[2,7,"Heartbeat",{}]', "[5]", '[2,"1","Heartbeat",{}', "2"],
+)
+def test_a_text_without_a_readable_id_is_answered_to_nobody_in_particular(text: str) -> None:
+    refused = Rpc(error_codes=ERROR_CODES_201).receive(text)
+    assert isinstance(refused, Refused)
+    assert json.loads(refused.answer_text)[:3] == [4, "-1", "RpcFrameworkError"]
+
+
+@pytest.mark.parametrize("text", ["[3]", "[4", " [ 3 , 7]", '[4,null,"x"]', "[3,{}]"])
+def test_what_looks_like_an_answer_is_never_answered(text: str) -> None:
+    assert isinstance(Rpc(error_codes=ERROR_CODES_201).receive(text), Ignored)
+
+
+def test_an_oversized_text_is_refused_by_its_head_or_to_nobody() -> None:
+    rpc = Rpc(max_frame_bytes=64, error_codes=ERROR_CODES_201)
+    named = rpc.receive('[2,"7","DataTransfer",{"data":"' + "x" * 99 + '"}]')
+    nameless = rpc.receive("x" * 99)
+    assert isinstance(named, Refused)
+    assert isinstance(nameless, Refused)
+    assert json.loads(named.answer_text)[1] == "7"
+    assert json.loads(nameless.answer_text)[1] == "-1"
+
+
+def test_an_unknown_message_type_is_not_supported() -> None:
+    refused = Rpc(error_codes=ERROR_CODES_201).receive('[6,"7","Heartbeat",{}]')
+    assert isinstance(refused, Refused)
+    assert json.loads(refused.answer_text)[:3] == [4, "7", "MessageTypeNotSupported"]
+
+
+@given(message_like_texts())
+def test_no_text_of_2_0_1_raises_and_every_refusal_is_a_proper_error(text: str) -> None:
+    event = Rpc(error_codes=ERROR_CODES_201).receive(text)
+    if isinstance(event, Refused):
+        kind, message_id, code, description, details = json.loads(event.answer_text)
+        assert (kind, details) == (4, {})
+        assert isinstance(message_id, str)
+        assert code in ERROR_CODES_201.values()
+        assert len(description) <= 255

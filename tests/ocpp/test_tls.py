@@ -13,7 +13,7 @@ import pytest
 import trustme
 import uvloop
 
-from agent.ocpp.tls import verified_chain
+from agent.ocpp.tls import client_context, verified_chain
 from tests.helpers.authorities import YEAR, Authority, Issued
 from tests.helpers.csms import Csms
 from tests.ocpp.test_link import running
@@ -71,6 +71,7 @@ async def handshaking(context: ssl.SSLContext) -> AsyncIterator[str]:
 
 
 @pytest.mark.req("R16-314", "R16-317", "TC_086_CS", "FIELD-9")
+@pytest.mark.req("A00.FR.301", "A00.FR.302", "A00.FR.308", "A00.FR.309", "A00.FR.312", "TC_A_04_CS")
 async def test_profile_2_connects_to_the_verified_name_with_password(
     good_context: ssl.SSLContext, ca_file: str
 ) -> None:
@@ -96,6 +97,8 @@ async def test_name_in_the_cn_alone_is_enough(authority: trustme.CA, ca_file: st
 
 
 @pytest.mark.req("R16-317", "R16-318")
+@pytest.mark.req("A00.FR.309", "A00.FR.310", "A00.FR.311", "A00.FR.412", "A00.FR.413", "A00.FR.414")
+@pytest.mark.req("TC_A_05_CS")
 async def test_certificate_of_another_host_is_refused(authority: trustme.CA, ca_file: str) -> None:
     context = server_context(authority.issue_cert("csms.example.com"))
     async with (
@@ -109,6 +112,8 @@ async def test_certificate_of_another_host_is_refused(authority: trustme.CA, ca_
 
 
 @pytest.mark.req("R16-317", "R16-318", "FIELD-9")
+@pytest.mark.req("A00.FR.308", "A00.FR.310", "A00.FR.311", "A00.FR.411", "A00.FR.413", "A00.FR.414")
+@pytest.mark.req("TC_A_05_CS")
 @pytest.mark.parametrize("name_of_authority", ["stranger", "the system's"])
 async def test_certificate_of_an_unknown_authority_is_refused(
     name_of_authority: str, good_context: ssl.SSLContext, tmp_path: Path
@@ -126,6 +131,8 @@ async def test_certificate_of_an_unknown_authority_is_refused(
 
 
 @pytest.mark.req("R16-319")
+@pytest.mark.req("A00.FR.313", "A00.FR.314", "A00.FR.316", "A00.FR.416", "A00.FR.417", "A00.FR.419")
+@pytest.mark.req("TC_A_06_CS")
 async def test_tls_1_1_is_not_spoken(good_context: ssl.SSLContext, ca_file: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -138,6 +145,7 @@ async def test_tls_1_1_is_not_spoken(good_context: ssl.SSLContext, ca_file: str)
 
 
 @pytest.mark.req("R16-320")
+@pytest.mark.req("A00.FR.319", "A00.FR.422")
 @pytest.mark.parametrize("suite", ["ECDHE-RSA-AES128-GCM-SHA256", "AES128-GCM-SHA256", "AES256-GCM-SHA384"])
 async def test_required_suites_work(suite: str, good_context: ssl.SSLContext, ca_file: str) -> None:
     good_context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -150,6 +158,7 @@ async def test_required_suites_work(suite: str, good_context: ssl.SSLContext, ca
 
 
 @pytest.mark.req("R16-320")
+@pytest.mark.req("A00.FR.319", "A00.FR.422")
 @pytest.mark.parametrize("suite", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"])
 async def test_required_ecdsa_suites_work(suite: str, authority: trustme.CA, ca_file: str) -> None:
     context = server_context(authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA))
@@ -163,6 +172,7 @@ async def test_required_ecdsa_suites_work(suite: str, authority: trustme.CA, ca_
 
 
 @pytest.mark.req("R16-321")
+@pytest.mark.req("A00.FR.320", "A00.FR.323", "A00.FR.423", "A00.FR.426")
 @pytest.mark.parametrize("suite", ["AES128-SHA", "ECDHE-RSA-AES256-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"])
 async def test_other_suites_are_not_spoken(suite: str, good_context: ssl.SSLContext, ca_file: str) -> None:
     good_context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -170,6 +180,11 @@ async def test_other_suites_are_not_spoken(suite: str, good_context: ssl.SSLCont
     async with handshaking(good_context) as url, running(url, ca_file=ca_file) as (_, seen):
         await seen.until(lambda: seen.failures)
     assert seen.failures[0].kind == "TLS_CIPHER"
+
+
+@pytest.mark.req("A00.FR.321", "A00.FR.424")
+def test_tls_compresses_nothing(ca_file: str) -> None:
+    assert client_context(ca_file).options & ssl.OP_NO_COMPRESSION
 
 
 @pytest.mark.parametrize("write", [lambda path: None, lambda path: path.write_text("no certificate")])
@@ -206,6 +221,7 @@ def own_file(leaf: Issued, folder: Path) -> str:
 
 
 @pytest.mark.req("R16-316", "R16-320", "TC_087_CS")
+@pytest.mark.req("A00.FR.411", "A00.FR.415")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("key_kind", ["P256", "2048"])
 async def test_profile_3_shows_its_certificate_with_the_chain_and_sends_no_password(

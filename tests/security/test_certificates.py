@@ -218,6 +218,7 @@ def test_own_certificates_are_ordered_by_their_begin(store: CertificateStore) ->
 
 
 @pytest.mark.req("R16-338")
+@pytest.mark.req("A02.FR.05", "A03.FR.05")
 def test_a_certificate_and_its_key_are_one_file_and_no_key_waits_any_more(
     store: CertificateStore, tmp_path: Path
 ) -> None:
@@ -235,6 +236,8 @@ def test_a_certificate_and_its_key_are_one_file_and_no_key_waits_any_more(
 
 
 @pytest.mark.req("R16-323", "R16-337")
+@pytest.mark.req("A00.FR.501", "A00.FR.502", "A00.FR.503", "A00.FR.504", "A00.FR.507", "A00.FR.509")
+@pytest.mark.req("A00.FR.511", "A03.FR.03")
 @pytest.mark.parametrize(
     ("kind", "size"),
     [("ECDSA-P256", 256), ("ECDSA-P384", 384), ("RSA-2048", 2048), ("RSA-3072", 3072)],
@@ -253,5 +256,6 @@ def test_a_signing_request_holds_what_is_asked_of_it(kind: str, size: int) -> No
 
 
 @pytest.mark.req("R16-336")
+@pytest.mark.req("A00.FR.427")
 def test_every_key_is_a_new_one() -> None:
     assert len({signing.new_key("ECDSA-P256") for _ in range(5)}) == 5

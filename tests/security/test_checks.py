@@ -70,6 +70,7 @@ def test_crlf_and_text_around_do_no_harm() -> None:
 
 
 @pytest.mark.req("R16-323", "R16-349", "R16-350", "TC_078_CS")
+@pytest.mark.req("A00.FR.501", "A00.FR.502", "A00.FR.503")
 @pytest.mark.parametrize(
     ("odd", "match"),
     [
@@ -86,6 +87,7 @@ def test_a_root_with_one_thing_wrong_is_refused(odd: dict[str, Any], match: str)
 
 
 @pytest.mark.req("R16-323")
+@pytest.mark.req("A00.FR.502", "A00.FR.503")
 @pytest.mark.parametrize("odd", [{}, {"key_kind": "2048"}, {"usage": usage(key_cert_sign=True)}])
 def test_a_proper_root_is_fine(odd: dict[str, Any]) -> None:
     checks.check_root(Authority.root(**odd).certificate, NOW)
@@ -173,6 +175,7 @@ def check_own(leaf: Issued) -> None:
 
 
 @pytest.mark.req("R16-324", "R16-325", "R16-342", "TC_077_CS", "TC_087_CS")
+@pytest.mark.req("A00.FR.509", "A00.FR.511")
 @pytest.mark.parametrize(
     ("odd", "match"),
     [

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent.charging import requests
+from agent.charging.conventions import Conventions
 from agent.charging.ids import CertificateUse, SecurityEventType
 from agent.charging.requests import CertificateVerdict
 from agent.charging.settings import Settings
@@ -35,6 +36,7 @@ class Desk:
         self.asked: list[tuple[str, bool]] = []
         self.answer: bool | Exception = True
         self.used: list[str | None] = []
+        self.conventions = Conventions()
 
     async def ask_to_sign(self, request: str, *, triggered: bool) -> bool:
         self.asked.append((request, triggered))
@@ -304,6 +306,7 @@ async def test_nothing_is_asked_for_without_the_name_of_the_operator(tmp_path: P
 
 
 @pytest.mark.req("R16-342", "R16-345", "TC_077_CS")
+@pytest.mark.req("A02.FR.16", "A03.FR.16")
 @pytest.mark.parametrize(
     ("odd", "limit", "reason"),
     [

@@ -60,6 +60,7 @@ async def watching(
 
 
 @pytest.mark.req("R16-318", "R16-319", "R16-321", "R16-355")
+@pytest.mark.req("A00.FR.310", "A00.FR.316", "A00.FR.323", "A00.FR.413", "A00.FR.419", "A00.FR.426")
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from agent.charging.facts import (
+    EventsNoticed,
     FirmwareStatusChanged,
     LogUploadChanged,
     MeterRead,
@@ -13,15 +14,20 @@ from agent.charging.facts import (
     TransactionStarted,
     TransactionStopped,
     TransactionUpdated,
+    VariableEvent,
 )
 from agent.charging.ids import (
     ChargingState,
+    Component,
+    EventTrigger,
     FirmwareStatus,
     IdToken,
+    MonitorOrigin,
     ReadingContext,
     StopReason,
     TriggerReason,
     UploadStatus,
+    Variable,
 )
 
 BEGIN = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -119,3 +125,18 @@ def firmware_status() -> FirmwareStatusChanged:
 
 def log_upload() -> LogUploadChanged:
     return LogUploadChanged(BEGIN, UploadStatus.UPLOADED)
+
+
+def events_noticed() -> EventsNoticed:
+    event = VariableEvent(
+        1,
+        minute(3),
+        EventTrigger.DELTA,
+        "true",
+        Component("EVSE", evse_id=1),
+        Variable("Problem"),
+        MonitorOrigin.PRECONFIGURED,
+        1001,
+        tech_code="rcd_dc",
+    )
+    return EventsNoticed(minute(3), (event,))

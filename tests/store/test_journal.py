@@ -17,6 +17,7 @@ from agent.store.journal import DISCARDED_LIMIT, SqlJournal
 from tests.store.example_facts import (
     BEGIN,
     TOKEN,
+    events_noticed,
     firmware_status,
     log_upload,
     meter_read,
@@ -38,6 +39,7 @@ EVERY_KIND: list[DurableFact] = [
     security_event(),
     firmware_status(),
     log_upload(),
+    events_noticed(),
 ]
 
 
@@ -66,7 +68,7 @@ async def test_every_kind_of_fact_comes_back_as_it_was_and_in_order(journal: Sql
     assert {type(fact) for fact in EVERY_KIND} == set(get_args(DurableFact))
     for fact in EVERY_KIND:
         await journal.record(fact)
-    assert await journal.depth() == 8
+    assert await journal.depth() == len(EVERY_KIND)
     assert await _deliver(journal) == EVERY_KIND
     assert await journal.depth() == 0
 
@@ -84,6 +86,7 @@ async def test_the_stored_names_of_facts_never_change(database: Database) -> Non
         "SecurityEventRaised",
         "FirmwareStatusChanged",
         "LogUploadChanged",
+        "EventsNoticed",
     ]
     assert rows[0][1] == (
         '{"transaction_id":"tx1","evse_id":1,"connector_id":1,"at":"2026-03-01T12:00:00Z","seq_no":0,'
@@ -93,7 +96,7 @@ async def test_the_stored_names_of_facts_never_change(database: Database) -> Non
         '{"measurand":"Energy.Active.Import.Register","value":1000.5,"unit":"Wh","phase":null,"location":"Outlet",'
         '"signed":null},'
         '{"measurand":"Current.Import","value":15.9,"unit":"A","phase":"L1","location":"Outlet",'
-        '"signed":null}]}}'
+        '"signed":null}]},"charging_state":"EVConnected","is_placed":true,"phases":null,"cable_max_a":null}'
     )
 
 
@@ -427,3 +430,85 @@ async def test_a_delivered_transaction_leaves_one_short_line(database: Database)
     assert await database.read(lambda sql: sql.execute("SELECT started FROM transactions").fetchone()) == (
         None,
     )
+
+
+# --- transactions without a driver, or without a place yet -------------------------------------------------
+
+
+@pytest.mark.req("E01.FR.07", "E02.FR.20", "E07.FR.02")
+async def test_who_is_authorized_is_kept_and_who_only_ended_it_is_not(journal: SqlJournal) -> None:
+    await journal.record(replace(started(), id_token=None))
+    (found,) = await journal.open_transactions()
+    assert (found.id_token, found.is_authorized, found.is_placed) == (None, False, True)
+    await journal.record(updated(seq_no=1, id_token=TOKEN))
+    (found,) = await journal.open_transactions()
+    assert (found.id_token, found.is_authorized) == (TOKEN, True)
+    await journal.record(replace(updated(seq_no=2, id_token=IdToken("SISTER")), is_authorized=False))
+    (found,) = await journal.open_transactions()
+    assert (found.id_token, found.is_authorized) == (TOKEN, False)
+
+
+@pytest.mark.req("E01.FR.16", "E01.FR.17")
+async def test_where_a_transaction_went_is_kept_with_the_register_that_it_began_at(
+    journal: SqlJournal,
+) -> None:
+    await journal.record(replace(started(meter_start_wh=1000), is_placed=False))
+    (found,) = await journal.open_transactions()
+    assert not found.is_placed
+    placed = replace(updated(seq_no=1), evse_id=2, connector_id=3, is_placed=True, meter_start_wh=50)
+    await journal.record(placed)
+    (found,) = await journal.open_transactions()
+    assert found.is_placed
+    assert (found.started.evse_id, found.started.connector_id) == (2, 3)
+    assert (found.started.meter_start_wh, found.last_register_wh) == (50, 50)
+
+
+@pytest.mark.req("E14.FR.04", "E14.FR.05", "E14.FR.07", "E14.FR.08")
+async def test_it_knows_what_waits_of_one_transaction_and_of_any(journal: SqlJournal) -> None:
+    await journal.record(security_event())
+    assert not await journal.has_queued(None), "not about a transaction"
+    await journal.record(started())
+    assert await journal.has_queued("tx1")
+    assert await journal.has_queued(None)
+    assert not await journal.has_queued("tx2")
+    await _deliver(journal)
+    assert not await journal.has_queued("tx1")
+    assert not await journal.has_queued(None)
+
+
+@pytest.mark.req("E11.FR.07")
+async def test_row_ids_only_grow(journal: SqlJournal) -> None:
+    assert await journal.last_row_id() == 0
+    await journal.record(started(), updated())
+    before = await journal.last_row_id()
+    assert before == (await _first(journal)).row_id + 1
+    await _deliver(journal)
+    assert await journal.last_row_id() == before
+    await journal.record(metered())
+    assert (await _first(journal)).row_id > before
+
+
+async def test_a_start_uses_its_reservation_also_when_its_driver_comes_later(
+    journal: SqlJournal, database: Database
+) -> None:
+    def reserve(sql: sqlite3.Connection) -> None:
+        columns = [row[1] for row in sql.execute("PRAGMA table_info(reservations)")]
+        assert "reservation_id" in columns
+        row = {
+            "reservation_id": 3,
+            "id_token": "TAG",
+            "id_token_type": "ISO14443",
+            "expires_at": "2030-01-01",
+        }
+        known = {name: value for name, value in row.items() if name in columns}
+        marks = ", ".join("?" * len(known))
+        sql.execute(f"INSERT INTO reservations ({', '.join(known)}) VALUES ({marks})", tuple(known.values()))
+
+    def held(sql: sqlite3.Connection) -> int:
+        return int(sql.execute("SELECT count(*) FROM reservations").fetchone()[0])
+
+    await database.commit(reserve)
+    await journal.record(replace(started(), id_token=None))
+    assert await database.read(held) == 1
+    await journal.record(replace(updated(id_token=TOKEN), reservation_id=3))
+    assert await database.read(held) == 0

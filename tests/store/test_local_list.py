@@ -19,6 +19,9 @@ VALID = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
 
 
+CARD = IdTokenType.ISO14443
+
+
 def full(version: int, *names: str, known: IdTokenInfo = VALID) -> ListChange:
     return ListChange(
         Standing(version, len(names)), True, tuple((IdToken(name), known) for name in names), ()
@@ -27,7 +30,8 @@ def full(version: int, *names: str, known: IdTokenInfo = VALID) -> ListChange:
 
 @pytest.mark.req("R16-214")
 async def test_the_list_survives_a_restart(database: Database) -> None:
-    known = IdTokenInfo(AuthorizationStatus.EXPIRED, NOW, IdToken("PARENT", IdTokenType.CENTRAL))
+    group = IdToken("PARENT", IdTokenType.CENTRAL)
+    known = IdTokenInfo(AuthorizationStatus.EXPIRED, NOW, group, frozenset({3}))
     await SqlLocalList(database).apply(full(7, "Tag1", "TAG2", known=known))
     database.close()
     reopened = Database.open(database.path)
@@ -60,8 +64,8 @@ async def test_any_number_of_keys_can_be_looked_for(database: Database) -> None:
     store = SqlLocalList(database)
     names = [f"T{number}" for number in range(2 * KEYS_PER_QUERY + 1)]
     await store.apply(full(1, *names))
-    asked = [IdToken(name).key for name in (*names, "X", "Y")]
-    assert await store.held(asked) == {IdToken(name).key for name in names}
+    asked = [IdToken(name).typed_key for name in (*names, "X", "Y")]
+    assert await store.held(asked) == {IdToken(name).typed_key for name in names}
     assert await store.held([]) == frozenset()
 
 
@@ -97,7 +101,7 @@ async def test_a_cut_leaves_the_old_list_or_the_new_one(tmp_path: Path) -> None:
         after = Database.open(cut.after / "agent.db")
         store = SqlLocalList(after)
         standing = await store.standing()
-        keys = await store.held([IdToken(name).key for name in names])
+        keys = await store.held([IdToken(name).typed_key for name in names])
         found.append((standing.version, len(keys), await store.get(IdToken("T0"))))
         assert standing.length == len(keys)
         after.close()
@@ -123,3 +127,30 @@ async def test_an_entry_that_cannot_be_read_is_told(database: Database) -> None:
     await database.commit(break_entry)
     with pytest.raises(StoreCorrupt, match="local list"):
         await store.get(IdToken("A"))
+
+
+def typed(name: str, kind: IdTokenType) -> IdToken:
+    return IdToken(name, kind)
+
+
+@pytest.mark.req("C01.FR.25", "D01.FR.06")
+async def test_entries_differ_by_their_types_and_an_entry_without_one_is_for_all(database: Database) -> None:
+    store = SqlLocalList(database)
+    card, central, untyped = (typed("A", kind) for kind in (CARD, IdTokenType.CENTRAL, IdTokenType.UNTYPED))
+    await store.apply(ListChange(Standing(1, 2), True, ((card, VALID), (central, BLOCKED)), ()))
+    assert [await store.get(each) for each in (card, central)] == [VALID, BLOCKED]
+    assert await store.held([card.typed_key, typed("A", IdTokenType.LOCAL).typed_key]) == {card.typed_key}
+    await store.apply(ListChange(Standing(2, 1), False, ((untyped, BLOCKED),), ()))
+    assert [await store.get(each) for each in (card, central)] == [BLOCKED, BLOCKED]
+    assert await store.standing() == Standing(2, 1)
+    await store.apply(ListChange(Standing(3, 0), False, (), (card,)))
+    assert await store.get(central) is None
+    assert await store.standing() == Standing(3, 0)
+
+
+async def test_what_is_listed_without_a_type_leaves_the_cache_whatever_its_type(database: Database) -> None:
+    tokens = SqlTokens(database)
+    await tokens.put(IdToken("A"), VALID, NOW)
+    untyped = typed("a", IdTokenType.UNTYPED)
+    await SqlLocalList(database).apply(ListChange(Standing(1, 1), True, ((untyped, BLOCKED),), ()))
+    assert await tokens.get(IdToken("A")) is None

@@ -73,7 +73,7 @@ async def _two_transactions(database: Database) -> None:
     await journal.confirm(2, "17")
     await journal.note_register("tx1", 1200, minute(1))
     await journal.record(metered("tx1", seq_no=1, register_wh=1500))
-    await SqlAvailability(database).save({(0, 0): False, (1, 0): False})
+    await SqlAvailability(database).save({(0, 0): False, (1, 0): False}, {(0, 0): False})
     await journal.add_stop_sample("tx1", sample(1))
     await journal.record(stopped("tx1", seq_no=2), started("tx2", evse_id=2))
     await journal.discard(3, "refused three times")

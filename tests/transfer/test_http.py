@@ -150,6 +150,7 @@ async def test_a_file_that_had_arrived_whole_before_the_power_went_is_not_fetche
 
 
 @pytest.mark.req("R16-303")
+@pytest.mark.req("N01.FR.15")
 async def test_tls_is_checked_against_the_given_authority(root: Path, tmp_path: Path) -> None:
     async with HttpFiles(root, ca=trustme.CA()) as server:
         await download(server.url("image.bin"), tmp_path / "got", trust=server.trust)
@@ -257,6 +258,7 @@ async def test_put_goes_to_the_location_and_into_a_directory_by_name(root: Path,
 
 
 @pytest.mark.req("R16-303")
+@pytest.mark.req("N01.FR.19")
 @pytest.mark.parametrize("status", [404, 405, 501])
 async def test_a_server_that_knows_no_put_gets_a_form(root: Path, tmp_path: Path, status: int) -> None:
     file = tmp_path / "log.tar.gz"

@@ -10,7 +10,18 @@ import aiohttp
 import pytest
 
 from agent.charging.facts import Fact
-from agent.charging.requests import Request, Result, TransferData, TransferResult, TransferStatus
+from agent.charging.requests import (
+    Answer,
+    CertificateHash,
+    LiftExternalLimit,
+    LimitExternally,
+    Request,
+    Result,
+    TransferData,
+    TransferResult,
+    TransferStatus,
+    Verdict,
+)
 from agent.charging.snapshot import StationSnapshot
 from agent.log import MessageJournal
 from agent.web.ports import ApiPorts
@@ -27,6 +38,7 @@ class PictureStation:
         self.listeners: list[Callable[[Fact], None]] = []
         self.asked: list[Request] = []
         self.crashes = False
+        self.answer = Answer(Verdict.ACCEPTED)
 
     def snapshot(self) -> StationSnapshot:
         return self.picture
@@ -43,6 +55,8 @@ class PictureStation:
         self.asked.append(request)
         if self.crashes:
             raise RuntimeError("vendor handler failed")
+        if isinstance(request, LimitExternally | LiftExternalLimit):
+            return self.answer
         assert isinstance(request, TransferData)
         return TransferResult(TransferStatus.REJECTED, {"result": "busy"}, "try later")
 
@@ -56,6 +70,8 @@ class PictureCsms:
         self.registration: str | None = "Accepted"
         self.failure: Exception | None = None
         self.sent: list[tuple[str, str | None, object]] = []
+        self.status: str | None = "MIIB"
+        self.statuses: list[tuple[CertificateHash, str]] = []
 
     def connect(self) -> None:
         self.is_connected = True
@@ -68,6 +84,12 @@ class PictureCsms:
             raise self.failure
         self.sent.append((vendor_id, message_id, data))
         return TransferResult(TransferStatus.ACCEPTED, {"thanks": True})
+
+    async def certificate_status(self, certificate: CertificateHash, responder_url: str) -> str | None:
+        if self.failure is not None:
+            raise self.failure
+        self.statuses.append((certificate, responder_url))
+        return self.status
 
 
 class WebBench:

@@ -9,11 +9,12 @@ import aiohttp
 import pytest
 
 from agent.charging.facts import CablePlugged, TokenPresented
-from agent.charging.ids import IdToken, Reservation
-from agent.charging.requests import TransferData
+from agent.charging.ids import HashAlgorithm, IdToken, Reservation
+from agent.charging.requests import CertificateHash, TransferData
 from agent.charging.snapshot import LimitInForce, LimitSource
 from agent.cli_output import status_text
-from agent.errors import CallRejected, CallTimeout, LinkClosed
+from agent.errors import CallRejected, CallTimeout, LinkClosed, LocalProtocolError
+from agent.web.server import LocalApi
 from tests.helpers.snapshots import FAULTY, charging, evse, station
 from tests.web.conftest import WebBench
 
@@ -212,6 +213,32 @@ async def test_a_vendor_message_that_cannot_be_delivered_is_an_error(
     assert str(failure) in answer["error"]
 
 
+STATUS_OF = {
+    "hash_algorithm": "SHA256",
+    "issuer_name_hash": "aa",
+    "issuer_key_hash": "bb",
+    "serial_number": "cc",
+    "responder_url": "http://ocsp.example",
+}
+
+
+@pytest.mark.req("M06.FR.06")
+async def test_the_status_of_a_certificate_is_asked_for_by_way_of_the_csms(bench: WebBench) -> None:
+    code, answer = await bench.ask("POST", "/api/v1/certificate-status", STATUS_OF)
+    assert (code, answer) == (200, {"status": "Accepted", "ocsp": "MIIB"})
+    assert bench.csms.statuses == [
+        (CertificateHash(HashAlgorithm.SHA256, "aa", "bb", "cc"), "http://ocsp.example")
+    ]
+    bench.csms.status = None
+    code, answer = await bench.ask("POST", "/api/v1/certificate-status", STATUS_OF)
+    assert (code, answer) == (200, {"status": "Failed", "ocsp": None})
+    bench.csms.failure = LocalProtocolError("no message")
+    code, answer = await bench.ask("POST", "/api/v1/certificate-status", STATUS_OF)
+    assert (code, answer["error"]) == (501, "no message")
+    code, answer = await bench.ask("POST", "/api/v1/certificate-status", {**STATUS_OF, "serial_number": ""})
+    assert (code, answer["field"]) == (400, "serial_number")
+
+
 async def test_a_vendor_command_can_be_tried_on_the_station_itself(bench: WebBench) -> None:
     body = {"vendor_id": "com.example", "message_id": "Fan", "data": True, "to": "station"}
     code, answer = await bench.ask("POST", "/api/v1/data-transfer", body)
@@ -264,3 +291,20 @@ async def test_a_full_disk_is_told(bench: WebBench) -> None:
     code, answer = await bench.ask("GET", "/api/v1/diagnostics")
     assert code == 500
     assert "No space left" in answer["error"]
+
+
+async def test_the_doctor_gets_the_report_of_the_agent_about_itself(bench: WebBench) -> None:
+    assert (await bench.ask("GET", "/api/v1/doctor"))[0] == 404
+
+    async def report() -> dict[str, Any]:
+        return {"store_problem": "", "meters": []}
+
+    api = LocalApi(bench.ports(self_report=report), bench.socket_path.with_name("other.sock"))
+    await api.start()
+    connector = aiohttp.UnixConnector(str(bench.socket_path.with_name("other.sock")))
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.get("http://localhost/api/v1/doctor") as response,
+    ):
+        assert (response.status, await response.json()) == (200, {"store_problem": "", "meters": []})
+    await api.close()

@@ -50,7 +50,9 @@ _ENCODERS: dict[type, Encoder] = merged(
         metering.ENCODERS,
         provisioning.ENCODERS,
         transactions.ENCODERS,
+        reservation.ENCODERS,
         security.ENCODERS,
+        smart_charging.ENCODERS,
     ]
 )
 

@@ -29,7 +29,8 @@ from agent.ocpp.frontend import (
     routed,
 )
 from agent.ocpp.v16.connectors import STATION, number_of, place_of
-from agent.ocpp.v16.datatypes import CiString50, CiString255, optional, timestamp
+from agent.ocpp.v16.datatypes import CiString50, CiString255
+from agent.ocpp.values import optional, timestamp
 from hal.ports import FaultCode
 
 StatusName: TypeAlias = Literal[
@@ -82,6 +83,7 @@ ERROR_CODES: Mapping[str, ErrorName] = {
     FaultCode.EMERGENCY_STOP: "OtherError",
     FaultCode.DOOR_OPEN: "OtherError",
     FaultCode.TILT: "OtherError",
+    FaultCode.PHASE_SWITCH: "PowerSwitchFailure",
     FaultCode.BOARD_COMM: "InternalError",
     FaultCode.BOARD_RESET: "InternalError",
     FaultCode.FIRMWARE_INCOMPATIBLE: "InternalError",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from agent.charging.diagnostics import is_uploading
-from agent.charging.facts import LogUploadChanged
+from agent.charging.facts import EventsNoticed, LogUploadChanged
 from agent.charging.ids import LogKind, UploadStatus
 from agent.charging.requests import UploadAnswer, UploadLog
 from agent.ocpp.codec import Category
@@ -29,7 +29,8 @@ from agent.ocpp.frontend import (
     View,
     routed,
 )
-from agent.ocpp.v16.datatypes import CiString255, Integer32, Integer64, aware
+from agent.ocpp.v16.datatypes import CiString255
+from agent.ocpp.values import Integer32, Integer64, aware
 
 DiagnosticsStatus: TypeAlias = Literal["Idle", "Uploaded", "UploadFailed", "Uploading"]
 LogStatus: TypeAlias = Literal[
@@ -196,6 +197,10 @@ def _log(status: LogStatus, request_id: int | None) -> Call:
     )
 
 
+def events_noticed(_fact: EventsNoticed, _view: View, _reference: str | None) -> None:
+    """1.6 knows no monitors; what they noticed under another version has nobody to be told to."""
+
+
 ROUTES = routed(
     Route("GetDiagnostics", GetDiagnosticsRequest, get_diagnostics),
     Route("GetLog", GetLogRequest, get_log),
@@ -203,6 +208,7 @@ ROUTES = routed(
 ENCODERS: Mapping[type, Encoder] = {
     DiagnosticsNotice: upload_status_notification,
     LogUploadChanged: log_upload_changed,
+    EventsNoticed: events_noticed,
 }
 RESULTS: Mapping[str, ResultReader[Any]] = {
     "DiagnosticsStatusNotification": ResultReader(

@@ -29,7 +29,7 @@ from agent.ocpp.frontend import (
     View,
     routed,
 )
-from agent.ocpp.v16.datatypes import Integer32, Integer64, aware
+from agent.ocpp.values import Integer32, Integer64, aware
 
 PlainStatus: TypeAlias = Literal[
     "Downloaded",

@@ -10,7 +10,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from agent.charging.requests import ListAnswer, ListEntry, ListVerdict, UpdateLocalList
 from agent.ocpp.frontend import Ask, Reply, Response, Route, View, routed
-from agent.ocpp.v16.datatypes import CiString20, IdTagInfo, Integer64, id_token, token_info
+from agent.ocpp.v16.datatypes import CiString20, IdTagInfo, id_token, token_info
+from agent.ocpp.values import Integer64
 
 NOT_SUPPORTED = -1
 """The version that means: no lists here (5.10)."""

@@ -17,7 +17,7 @@ from agent.charging.signing import public_key_text
 from agent.ocpp.codec import encode
 from agent.ocpp.frontend import Acknowledged, Call, Encoder, ResultReader, View
 from agent.ocpp.v16.connectors import number_of
-from agent.ocpp.v16.datatypes import timestamp
+from agent.ocpp.values import timestamp
 
 UNKNOWN_TRANSACTION = -1
 """The transactionId of a transaction whose StartTransaction was never answered (errata 3.18, R16-117)."""

@@ -31,15 +31,8 @@ from agent.ocpp.frontend import (
     View,
     routed,
 )
-from agent.ocpp.v16.datatypes import (
-    AcceptedRejected,
-    CiString20,
-    CiString25,
-    CiString50,
-    CiString500,
-    csms_time,
-    optional,
-)
+from agent.ocpp.v16.datatypes import AcceptedRejected, CiString20, CiString25, CiString50, CiString500
+from agent.ocpp.values import csms_time, optional
 
 log = logging.getLogger(__name__)
 
@@ -183,6 +176,9 @@ def change_configuration(request: ChangeConfigurationRequest, view: View) -> Res
         return Reply(ChangeConfigurationResponse(status="NotSupported"))
     if view.settings.mutability(setting.name) is Mutability.READ_ONLY:
         log.warning("ChangeConfiguration of %s is refused: read-only", setting.key16)
+        return Reply(ChangeConfigurationResponse(status="Rejected"))
+    if setting.most16 is not None and len(request.value.strip()) > setting.most16:
+        log.warning("ChangeConfiguration of %s is refused: more than %d", setting.key16, setting.most16)
         return Reply(ChangeConfigurationResponse(status="Rejected"))
     return Ask(ChangeSetting(setting.name, request.value), _changed)
 

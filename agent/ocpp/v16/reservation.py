@@ -5,16 +5,19 @@ Connector 0 is a reservation that leaves the connector open. The status Reserved
 (R16-228 to R16-242).
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from agent.charging.facts import ReservationEnded
 from agent.charging.ids import Reservation
 from agent.charging.requests import Answer, CancelReservation, Reserve, ReserveAnswer, ReserveVerdict, Verdict
-from agent.ocpp.frontend import Ask, Reply, Response, Route, View, routed
+from agent.ocpp.frontend import Ask, Encoder, Reply, Response, Route, View, routed
 from agent.ocpp.v16.connectors import STATION, place_of
-from agent.ocpp.v16.datatypes import AcceptedRejected, CiString20, Integer64, aware, id_token
+from agent.ocpp.v16.datatypes import AcceptedRejected, CiString20, id_token
+from agent.ocpp.values import Integer64, aware
 
 
 class ReserveNowRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -85,7 +88,12 @@ def _cancelled(answer: Answer) -> Reply:
     return Reply(CancelReservationResponse(status="Accepted" if is_known else "Rejected"))
 
 
+def reservation_ended(_fact: ReservationEnded, _view: View, _reference: str | None) -> None:
+    """1.6 has no message for it."""
+
+
 ROUTES = routed(
     Route("ReserveNow", ReserveNowRequest, reserve_now),
     Route("CancelReservation", CancelReservationRequest, cancel_reservation),
 )
+ENCODERS: Mapping[type, Encoder] = {ReservationEnded: reservation_ended}

@@ -29,6 +29,7 @@ from agent.ocpp.frontend import (
     Acknowledged,
     Ask,
     Call,
+    CertificateStatusQuestion,
     Encoder,
     Registration,
     Reply,
@@ -41,7 +42,8 @@ from agent.ocpp.frontend import (
     routed,
 )
 from agent.ocpp.v16 import remote_control
-from agent.ocpp.v16.datatypes import AcceptedRejected, CiString50, CiString255, optional, timestamp
+from agent.ocpp.v16.datatypes import AcceptedRejected, CiString50, CiString255
+from agent.ocpp.values import optional, timestamp
 
 CertificateText = Annotated[str, Meta(max_length=5500)]
 ChainText = Annotated[str, Meta(max_length=10_000)]
@@ -270,7 +272,8 @@ def security_event_notification(
     event: SecurityEventRaised, view: View, _reference: str | None
 ) -> Call | None:
     """R16-354. None: the operator has switched it off since."""
-    if not view.settings.flag("push_security_events"):
+    is_known = event.type is not SecurityEventType.DISCARDED_RENEWED_CERTIFICATE  # of 2.0.1 only
+    if not view.settings.flag("push_security_events") or not is_known:
         return None
     return Call(
         "SecurityEventNotification",
@@ -282,6 +285,12 @@ def security_event_notification(
     )
 
 
+def certificate_status_question(
+    _question: CertificateStatusQuestion, _view: View, _reference: str | None
+) -> None:
+    """1.6 has no message for it."""
+
+
 ROUTES = routed(
     Route("CertificateSigned", CertificateSignedRequest, certificate_signed),
     Route("DeleteCertificate", DeleteCertificateRequest, delete_certificate),
@@ -290,6 +299,7 @@ ROUTES = routed(
     Route("InstallCertificate", InstallCertificateRequest, install_certificate),
 )
 ENCODERS: Mapping[type, Encoder] = {
+    CertificateStatusQuestion: certificate_status_question,
     SecurityEventRaised: security_event_notification,
     SigningNotice: sign_certificate,
 }

@@ -6,7 +6,7 @@ exist is a CALLERROR, everything else that cannot be done a status. OCPP 1.6 3.1
 3.26, 3.38, 3.39, 3.51, 3.57 (R16-243 to R16-280).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from agent.charging import profiles
+from agent.charging.facts import ExternalLimitLifted, ExternalLimitSet
 from agent.charging.ids import TransactionId
 from agent.charging.profiles import ProfileKind, Purpose, RateUnit, Recurrency, SchedulePeriod, Selection
 from agent.charging.requests import (
@@ -27,7 +28,7 @@ from agent.charging.requests import (
     Verdict,
 )
 from agent.ocpp.codec import Category
-from agent.ocpp.frontend import Ask, Refuse, Reply, Response, Route, View, routed
+from agent.ocpp.frontend import Ask, Encoder, Refuse, Reply, Response, Route, View, routed
 from agent.ocpp.v16.connectors import place_of
 from agent.ocpp.v16.datatypes import (
     AcceptedRejected,
@@ -36,11 +37,8 @@ from agent.ocpp.v16.datatypes import (
     ChargingRateUnit,
     ChargingSchedule,
     ChargingSchedulePeriod,
-    Integer32,
-    Integer64,
-    aware,
-    timestamp,
 )
+from agent.ocpp.values import Integer32, Integer64, aware, timestamp
 
 ASSUMED_PHASES = 3
 """What numberPhases stands for when it is left out (OCPP 1.6 7.14)."""
@@ -268,8 +266,20 @@ def _composite_period(period: CompositePeriod) -> ChargingSchedulePeriod:
     return ChargingSchedulePeriod(start_period=period.start_s, limit=period.limit, number_phases=phases)
 
 
+def external_limit_set(_fact: ExternalLimitSet, _view: View, _reference: str | None) -> None:
+    """1.6 has no message for limits that do not come from the central system; they show in composite schedules."""
+
+
+def external_limit_lifted(_fact: ExternalLimitLifted, _view: View, _reference: str | None) -> None:
+    """As above."""
+
+
 ROUTES = routed(
     Route("SetChargingProfile", SetChargingProfileRequest, set_charging_profile),
     Route("ClearChargingProfile", ClearChargingProfileRequest, clear_charging_profile),
     Route("GetCompositeSchedule", GetCompositeScheduleRequest, get_composite_schedule),
 )
+ENCODERS: Mapping[type, Encoder] = {
+    ExternalLimitSet: external_limit_set,
+    ExternalLimitLifted: external_limit_lifted,
+}

@@ -14,8 +14,9 @@ from agent.charging.facts import TransactionStarted, TransactionStopped, Transac
 from agent.charging.ids import StopReason
 from agent.ocpp.frontend import Call, Encoder, ResultReader, TransactionAcknowledged, View
 from agent.ocpp.v16.connectors import number_of
-from agent.ocpp.v16.datatypes import CiString20, IdTagInfo, id_tag, timestamp, token_info
+from agent.ocpp.v16.datatypes import CiString20, IdTagInfo, id_tag, token_info
 from agent.ocpp.v16.metering import MeterValue, meter_values, transaction_number
+from agent.ocpp.values import timestamp
 
 NO_ID_TAG = "NoAuthorization"
 """The idTag of a transaction that nobody identified for: 1.6 demands one, and an empty one counts as missing."""

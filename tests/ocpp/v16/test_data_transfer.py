@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from agent.app import front_ends
 from agent.charging.requests import TransferData, TransferResult, TransferStatus
-from agent.config import parse
 from agent.errors import LocalProtocolError, RemoteProtocolError
+from agent.ocpp.choosing import FrontEnds
 from agent.ocpp.codec import decode, encode
 from agent.ocpp.frontend import Ask, Reply, TransferAnswered, TransferNotice
 from agent.ocpp.v16 import FRONT_END, WITH_JSON_IN_DATA_TRANSFER
@@ -144,18 +143,9 @@ def test_any_json_is_taken_where_the_configuration_says_so(data: Any) -> None:
     assert answer == TransferAnswered(TransferResult(TransferStatus.ACCEPTED, data))
 
 
-def test_the_configuration_decides_and_everything_else_is_the_same() -> None:
-    text = """
-[station]
-identity = "CP001"
-vendor = "Example"
-model = "Wallbox"
-[csms]
-url = "ws://csms.example/ocpp"
-json_in_data_transfer = {}
-"""
-    assert front_ends(parse(text.format("false"))) == {"ocpp1.6": FRONT_END}
-    (lenient,) = front_ends(parse(text.format("true"))).values()
+def test_only_data_transfer_differs_where_any_json_is_taken() -> None:
+    assert FrontEnds(["ocpp1.6"])["ocpp1.6"] is FRONT_END
+    lenient = FrontEnds(["ocpp1.6"], json_in_data_transfer=True)["ocpp1.6"]
     assert lenient is WITH_JSON_IN_DATA_TRANSFER
     others = [action for action in FRONT_END.routes if action != "DataTransfer"]
     assert all(lenient.routes[action] is FRONT_END.routes[action] for action in others)

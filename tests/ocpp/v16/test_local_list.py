@@ -23,7 +23,7 @@ def response(action: str, payload: dict[str, Any], view: FixedView | None = None
 
 
 def token(text: str) -> IdToken:
-    return IdToken(text, IdTokenType.CENTRAL)
+    return IdToken(text, IdTokenType.UNTYPED)
 
 
 @pytest.mark.req("R16-216", "R16-218")

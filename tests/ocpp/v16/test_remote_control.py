@@ -49,7 +49,7 @@ from agent.ocpp.v16.smart_charging import charging_profile
 from tests.helpers.fake_station import NOW, FixedView, settings
 from tests.helpers.snapshots import evse, plugged, station
 
-TOKEN = IdToken("TAG1", IdTokenType.CENTRAL)
+TOKEN = IdToken("TAG1", IdTokenType.UNTYPED)
 THREE = station(evse(1), evse(2, connectors=2))
 """Connectors 1, 2 and 3: the second EVSE has two."""
 

@@ -44,7 +44,7 @@ def status(answer: Ask | Reply, result: Any = None) -> str:
 
 
 def token(text: str) -> IdToken:
-    return IdToken(text, IdTokenType.CENTRAL)
+    return IdToken(text, IdTokenType.UNTYPED)
 
 
 @pytest.mark.req("R16-228", "R16-234")

@@ -198,7 +198,7 @@ def test_an_answer_to_stop_without_tag(payload: dict[str, Any]) -> None:
 @pytest.mark.req("R16-102", "R16-041")
 def test_what_the_csms_says_of_a_token() -> None:
     info = {"status": "Expired", "expiryDate": "2026-01-01T14:00:00+02:00", "parentIdTag": "FLEET"}
-    group = IdToken("FLEET", IdTokenType.CENTRAL)
+    group = IdToken("FLEET", IdTokenType.UNTYPED)
     known = IdTokenInfo(AuthorizationStatus.EXPIRED, datetime(2026, 1, 1, 12, tzinfo=UTC), group)
     assert read("Authorize", {"idTagInfo": info}) == TokenJudged(known)
     assert read("StopTransaction", {"idTagInfo": info}) == TransactionAcknowledged(None, known)
