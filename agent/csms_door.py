@@ -3,7 +3,7 @@
 Part of the composition root; built by `agent/app.py`. It knows no message of an OCPP version.
 """
 
-from agent.charging.requests import CertificateHash
+from agent.charging.certificates import CertificateHash
 from agent.errors import LocalProtocolError
 from agent.ocpp.conversation import Conversation
 from agent.ocpp.frontend import CertificateStatusQuestion, CertificateStatusTold, Registration

@@ -2,6 +2,7 @@
 
 Part of the composition root: joins settings, store and `ocpp/network_plan.py`. Which profile is in which slot is
 settled when the agent starts (B09, remark); what the CSMS sets meanwhile is on disk and counts from the next start on.
+What it replaces is kept until the new profile works, where it was the last one that did.
 Who edits the address in the configuration file means it: then slot 1 is that connection again, and tried first.
 Asked by `agent/security_desk.py`; implements `charging.ports.Networks`. OCPP 2.0.1 part 2, A05, B09, B10.
 """
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from agent.charging.network import (
     FILE_SLOT,
+    FORMER_SLOT,
     SLOTS,
     NetworkAnswer,
     NetworkProfile,
@@ -143,8 +145,11 @@ class NetworkDesk:
 
         What to tell of it, or None. Raises StoreError; then the next connection makes up for it."""
         slot = self._plan.slot
-        await self._store.note_good(slot)
         profile = self._in_force.get(slot)
+        if slot in self._stored and self._stored[slot] == profile:
+            await self._store.note_good(slot)
+        else:  # a CSMS has put another one there meanwhile: that has not worked yet
+            await self._keep_former(profile)
         present = self._settings.integer("security_profile")
         if profile is None or profile.security_profile == present:
             return None
@@ -163,9 +168,14 @@ class NetworkDesk:
             self._in_force.pop(each, None)
         self._plan.forget(less_safe)
         kept = [each for each in _slots(self._settings.text(PRIORITY)) if each not in less_safe]
-        await self._settings.note(PRIORITY, ",".join(map(str, kept or [slot])))
+        await self._settings.note(PRIORITY, ",".join(map(str, kept or [slot or FILE_SLOT])))
         await self._settings.note("security_profile", str(wanted))
         return f"security profile {wanted} by network profile {slot}"
+
+    async def _keep_former(self, profile: NetworkProfile | None) -> None:
+        await self._store.put(FORMER_SLOT, profile)
+        await self._store.note_good(FORMER_SLOT)
+        self._stored[FORMER_SLOT] = profile
 
     # --- what a CSMS sets ------------------------------------------------------------------------------
 
@@ -174,11 +184,11 @@ class NetworkDesk:
         answer = self._judge(request)
         if answer is None:
             try:
-                await self._store.put(request.slot, request.profile)
+                await self._store.put_new(request.slot, request.profile)
+                self._stored = dict((await self._store.load()).profiles)
             except StoreError as error:
                 answer = NetworkAnswer(NetworkVerdict.FAILED, str(error))
             else:
-                self._stored[request.slot] = request.profile
                 log.info("network profile %d: %s", request.slot, request.profile.url)
                 return NetworkAnswer(NetworkVerdict.ACCEPTED)
         log.warning("network profile %d is refused: %s", request.slot, answer.reason)

@@ -69,7 +69,7 @@ class SecurityDesk:
         self._networks = networks
         self._settings = settings
         self._clock = clock
-        self._station: StationPort
+        self._station: StationPort | None = None
         csms = config.csms
         self.watch = SecurityWatch(self._report, clock, config.state_dir, sensors)
         self.credentials = StationCredentials(
@@ -100,6 +100,7 @@ class SecurityDesk:
 
     def start(self) -> None:
         """Begin to watch and to write; the first event is that of the start itself."""
+        self.use_credentials(None)  # which certificate is the best one may depend on the version spoken last
         self.watch.started()
         self._supervisor.start("security events", self.watch.run, Restart.ALWAYS)
         self._supervisor.start("credentials", self.credentials.run, Restart.ALWAYS)
@@ -147,6 +148,9 @@ class SecurityDesk:
             certificate_file=material.certificate_file,
             key_file=material.key_file,
             checks_time=self._clock.is_system_clock_set,
+            without_wildcards=frozenset()
+            if settings.flag("allow_wildcards")
+            else frozenset(csms.subprotocols) - {OCPP16},
             accept_missing_subprotocol=csms.accept_missing_subprotocol,
             compression=csms.compression,
             max_frame_bytes=csms.max_frame_bytes,
@@ -266,7 +270,7 @@ class SecurityDesk:
 
     @property
     def conventions(self) -> Conventions:
-        return self._station.conventions
+        return Conventions() if self._station is None else self._station.conventions
 
     async def ask_to_sign(self, request: str, *, triggered: bool) -> bool:
         return await self.conversation.ask_to_sign(request, triggered=triggered)
@@ -281,6 +285,8 @@ class SecurityDesk:
     def _on_setting(self, name: str, _value: str) -> None:
         """New credentials hold from the next connection on, and that is now (R16-327, R16-333)."""
         self.watch.setting_changed(name)
+        if name == "allow_wildcards":
+            self.link.config = self.link_config()
         if name not in NAMES:
             return
         self.link.config = self.link_config()
@@ -292,6 +298,7 @@ class SecurityDesk:
         self.link.reconnect(reason)
 
     async def _report(self, event: DurableFact) -> None:
+        assert self._station is not None, "attached before anything is reported"
         await self._station.report(event)
 
 

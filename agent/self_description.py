@@ -1,7 +1,7 @@
-"""What only the composition root can tell the device model, and the start of its monitoring.
+"""What the file and the composition root tell of the station, and how monitoring starts.
 
-Called by `agent/app.py`; imports the device model and the monitors only when somebody needs them, so that a station
-that speaks 1.6 does not pay for them. OCPP 2.0.1 part 2, B05 to B08, N02 to N08.
+Called by `agent/app.py` and `agent/operating.py`. Imports the device model and the monitors only when somebody needs
+them, so that a station that speaks 1.6 does not pay for them. OCPP 2.0.1 part 2, B05 to B08, N02 to N08.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,25 @@ from agent.config import Config
 from agent.ocpp.frontend import StationIdentity
 from agent.security.certificates import CertificateStore
 from agent.store.db import Database
+from agent.version import VERSION
 
 if TYPE_CHECKING:
     from agent.charging.describing import Description
 
 OCPP16 = "ocpp1.6"
+
+
+def about(config: Config, url: str) -> dict[str, str]:
+    """The station's own facts for the local API; `url` is the whole one, identity included."""
+    return {
+        "identity": config.station.identity,
+        "vendor": config.station.vendor,
+        "model": config.station.model,
+        "serial_number": config.station.serial_number,
+        "firmware_version": config.station.firmware_version or VERSION,
+        "agent_version": VERSION,
+        "csms_url": url,
+    }
 
 
 def describe(

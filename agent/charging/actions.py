@@ -76,6 +76,8 @@ class CheckToken(Struct, frozen=True):
     trigger: TriggerReason = TriggerReason.AUTHORIZED
     connector_id: ConnectorId | None = None
     remote_start_id: int | None = None
+    group: IdToken | None = None
+    """Of the token, as who asked for the start said."""
 
 
 class SignalAccepted(Struct, frozen=True):

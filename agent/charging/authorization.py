@@ -16,6 +16,10 @@ UNQUESTIONED = frozenset({IdTokenType.CENTRAL, IdTokenType.NO_AUTHORIZATION})
 is not remembered either (2.0.1 C02.FR.03, C03.FR.01, C03.FR.02, C05.FR.01, C05.FR.02)."""
 VALID = frozenset({AuthorizationStatus.ACCEPTED, AuthorizationStatus.CONCURRENT_TX})
 """A token in use elsewhere is not a bad token (R16-225); whether it may start is the CSMS's business."""
+_ACCEPTED = frozenset({AuthorizationStatus.ACCEPTED})
+
+UNKNOWN_OFFLINE = "offline and unknown"
+"""Why a token is refused that nobody here knows, while there is nobody to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class Rules:
     """A token that the list says is no good is asked for all the same (2.0.1 C14.FR.03)."""
     recheck_cached: bool = True
     """The same of the cache (2.0.1 C12.FR.05)."""
+    in_use_is_valid: bool = True
+    """Who is listed as in use elsewhere is listed as valid (R16-225); otherwise only Accepted is (2.0.1 C13.FR.02)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +71,20 @@ def decide(
 ) -> Decision:
     """`listed`: entry of the local list, which beats the cache (R16-098). None: not known there."""
     known = listed or cached
+    valid = VALID if rules.in_use_is_valid else _ACCEPTED
     status = None if known is None else status_at(known, now)
     if is_online:
-        # What the CSMS lists as in use elsewhere it lists as valid (R16-225); a cached word of that kind grows old.
-        good = VALID if listed is not None else {AuthorizationStatus.ACCEPTED}
+        good = valid if listed is not None else _ACCEPTED  # a cached word of use elsewhere grows old
         if rules.local_pre_authorize and known is not None and status in good:
             return Accept(known)  # R16-094, R16-227
         rechecks = rules.recheck_cached if listed is None else rules.recheck_listed
-        if known is not None and status is not None and status not in VALID and not rechecks:
+        if known is not None and status is not None and status not in valid and not rechecks:
             return Refused(str(status))
         return Ask()  # R16-089; R16-105: also a token known as not valid is asked for again
     if known is None or status is None:
         allowed = rules.allow_unknown_offline  # R16-096
-        return (
-            Accept(IdTokenInfo(AuthorizationStatus.ACCEPTED)) if allowed else Refused("offline and unknown")
-        )
-    if status not in VALID:
+        return Accept(IdTokenInfo(AuthorizationStatus.ACCEPTED)) if allowed else Refused(UNKNOWN_OFFLINE)
+    if status not in valid:
         return Refused(str(status))  # R16-097
     return Accept(known) if rules.local_authorize_offline else Refused("offline")  # R16-095
 

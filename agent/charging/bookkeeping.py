@@ -16,6 +16,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from agent.charging import reasons
 from agent.charging.actions import CloseTransaction, OpenTransaction, UpdateTransaction
 from agent.charging.core import StationCore
 from agent.charging.events import EnergyUsed, OpeningFailed, TransactionClosed, TransactionOpened
@@ -76,7 +77,7 @@ class Bookkeeping:
         if not self._core.clock.is_trusted:
             return "no trustworthy time"
         if not self._core.is_registered:
-            return "not accepted by the CSMS yet"
+            return reasons.NOT_ACCEPTED_YET
         reading = await self._read_to_start()
         start_wh = register_wh(reading)
         if reading is None or start_wh is None:
@@ -332,6 +333,11 @@ class Bookkeeping:
         for fact in facts:
             self._core.publish(fact)
 
+    def clock_moved(self, by_s: float) -> None:
+        """The wall clock was set, by so much."""
+        if self.book is not None:
+            self.book = self.book.clock_moved(by_s)
+
     async def note(self) -> None:
         """Keep the register on disk, so that a power cut costs little."""
         if self.book is None or await self._read() is None:
@@ -406,7 +412,7 @@ class Bookkeeping:
         offline, samples = not self._core.is_online, await self.readings.at_end(book, reading, at)
         await self._record_until_stored(
             lambda book: book.stopped(
-                at=max(at, book.started.at),
+                at=at,
                 reason=action.reason,
                 trigger=action.trigger,
                 id_token=action.id_token,
@@ -423,7 +429,7 @@ class Bookkeeping:
         Raises StoreError."""
         book = Book.found(found)
         stopped = book.stopped(
-            at=max(book.register_at, found.started.at),
+            at=found.last_seen_at,
             reason=StopReason.POWER_LOSS,
             trigger=TriggerReason.ABNORMAL_CONDITION,
             id_token=found.id_token or found.started.id_token,

@@ -35,6 +35,8 @@ class Conventions:
     asks_for_other_tokens: bool = False
     """The partner is asked about a token that is presented while another one's transaction runs, also where it could
     not end it whatever the answer is."""
+    in_use_is_valid: bool = True
+    """Who is listed as ConcurrentTx may start; otherwise only Accepted will do (2.0.1 C13.FR.02, C14.FR.03)."""
     keeps_list_version: bool = False
     """A local authorization list that was emptied keeps the version that it was given; otherwise that is 0."""
     availability_has_layers: bool = False

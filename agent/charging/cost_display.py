@@ -38,6 +38,8 @@ from agent.charging.tariff import (
     Watch,
     amount_text,
     default_texts,
+    in_local_time,
+    offset_at,
     parse_offset,
 )
 
@@ -98,6 +100,10 @@ class CostDisplay:
         self._places = {evse_id: _Place() for evse_id in core.hardware.evses}
         self._drivers: dict[str, _Driver] = {}
         self._unsubscribe: Callable[[], None] = lambda: None
+        self._has_display = any(ports.display is not None for ports in core.hardware.evses.values())
+        self._defaults: dict[bool, CostShown | None] = {}
+        """By whether the station is online; every picture of it asks. Made anew when a setting has changed."""
+        core.settings.subscribe(lambda _name, _value: self._defaults.clear())
         self._fit_settings()
 
     def _fit_settings(self) -> None:
@@ -135,8 +141,7 @@ class CostDisplay:
     @property
     def is_active(self) -> bool:
         """By the application note of 1.6, or because there is a display, which is all that 2.x needs."""
-        has_display = any(ports.display is not None for ports in self._core.hardware.evses.values())
-        return has_display or self._core.settings.flag("price_display")
+        return self._has_display or self._core.settings.flag("price_display")
 
     def begin(self) -> None:
         if self.is_active:
@@ -152,25 +157,35 @@ class CostDisplay:
         if not self.is_active:
             return None
         shown, default = self._places[evse_id].shown, self._default()
-        if shown is None or default is None or shown.texts or shown.is_final:
-            return shown or default
-        return msgspec.structs.replace(shown, texts=default.texts)
+        if shown is None:
+            return default
+        if default is not None and not shown.texts and not shown.is_final:
+            shown = msgspec.structs.replace(shown, texts=default.texts)
+        settings = self._core.settings
+        offsets = [settings.text(name) for name in ("time_offset", "next_time_offset", "next_time_offset_at")]
+        return in_local_time(shown, offset_at(self._core.clock.now(), *offsets))
 
     def languages(self, evse_id: EvseId) -> tuple[str, ...]:
         """That the driver at this EVSE understands, the preferred one first; none: not known."""
         return self._places[evse_id].languages
 
     def _default(self) -> CostShown | None:
+        is_online = self._core.is_online
+        if is_online not in self._defaults:
+            self._defaults[is_online] = self._make_default(is_online)
+        return self._defaults[is_online]
+
+    def _make_default(self, is_online: bool) -> CostShown | None:
         settings = self._core.settings
         own = settings.text("display_language")
         texts: list[Text] = []
-        plain = default_texts(_object(settings.text("default_price")), self._core.is_online)
+        plain = default_texts(_object(settings.text("default_price")), is_online)
         if plain is not None:
             texts.append(Text(plain, own))
         if settings.flag("multi_language"):
             for tag in settings.listed("display_languages"):
                 prices = _object(settings.text(f"default_price_text_{tag.lower()}"))
-                text = default_texts(prices, self._core.is_online)
+                text = default_texts(prices, is_online)
                 if text is not None and tag != own:
                     texts.append(Text(text, tag))
         fallback = settings.text("tariff_fallback_text")

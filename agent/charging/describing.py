@@ -38,8 +38,10 @@ class Description:
 
     @property
     def model(self) -> DeviceModel:
-        """Until the hardware shows other capabilities it is the same one."""
-        picture = self._snapshot()
+        return self.model_in(self._snapshot())
+
+    def model_in(self, picture: StationSnapshot) -> DeviceModel:
+        """Until the hardware shows other capabilities it is the same one; `picture` is of now."""
         present_shape = shape(picture)
         if self._model is None or present_shape != self._shape:
             self._model = build(self._core.settings, picture, self.nameplate, self._gauges)

@@ -253,14 +253,19 @@ def _limits(setting: Setting, choices: tuple[str, ...]) -> tuple[float | None, f
     match setting.kind:
         case Kind.INTEGER | Kind.DECIMAL:
             return setting.least, setting.most
-        case Kind.HEX:  # written as text, of which a character has at least one byte
-            return (setting.least or 0) // 2, (setting.most or 0) // 2
+        case Kind.HEX:
+            return _characters(setting)
         case Kind.LIST:
             return None, len(",".join(choices)) if choices else None
         case Kind.TEXT:
             return None, setting.most
         case Kind.FLAG | Kind.MOMENT:
             return None, None
+
+
+def _characters(setting: Setting) -> tuple[int, int]:
+    """Of a text that is kept as hex digits: a character of UTF-8 is one to four bytes (A00.FR.205)."""
+    return (setting.least or 0) // 2, (setting.most or 0) // 8
 
 
 def word2(setting: Setting, word: str) -> str:
@@ -292,6 +297,9 @@ def stored(setting: Setting, text: str) -> str:
                 raise ValueError("must be true or false")
             return text
         case Kind.HEX:
+            least, most = _characters(setting)
+            if not least <= len(text) <= most:
+                raise ValueError(f"must have {least} to {most} characters")
             return text.encode().hex()
         case Kind.LIST:
             return _stored_list(setting, text)

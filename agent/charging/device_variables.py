@@ -6,7 +6,7 @@ OCPP 2.0.1 appendix 3 (components and variables); part 1 chapter 4.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.charging.availability import RESET_FAULT, STORE_FAULT
@@ -53,6 +53,8 @@ TRIPPED: Mapping[str, frozenset[str]] = {
     "EmergencyStopSensor": frozenset({FaultCode.EMERGENCY_STOP}),
 }
 """Parts of an EVSE -> the faults after which somebody has to put them back."""
+IDENTITY_LIMIT = 48
+"""Characters that the name of a station has at most (part 2, 2.2.2)."""
 CONTROLLER_PROBLEMS = frozenset({STORE_FAULT, RESET_FAULT})
 
 
@@ -199,7 +201,8 @@ def _controllers(plate: Nameplate) -> Iterator[Row]:
         controller, "Problem", lambda present: _codes(present.station.faults) & CONTROLLER_PROBLEMS != set()
     )
     if plate.identity:
-        yield _text(Component("SecurityCtrlr"), "Identity", plate.identity)
+        identity = _text(Component("SecurityCtrlr"), "Identity", plate.identity)
+        yield replace(identity, most=IDENTITY_LIMIT)
     yield _fact(
         Component("ClockCtrlr"),
         "DateTime",
@@ -208,7 +211,7 @@ def _controllers(plate: Nameplate) -> Iterator[Row]:
         supports_monitoring=False,
     )
     for name, limit in (("ConfigurationValueSize", 1000), ("ReportingValueSize", 2500)):
-        yield _number(Component("DeviceDataCtrlr"), name, limit)
+        yield replace(_number(Component("DeviceDataCtrlr"), name, limit), most=limit)
     for name in ("AlignedDataCtrlr", "SampledDataCtrlr"):
         yield _always(Component(name), "Available")
 

@@ -68,6 +68,8 @@ class TokenOffered(Struct, frozen=True):
     trigger: TriggerReason = TriggerReason.AUTHORIZED
     connector_id: ConnectorId | None = None
     remote_start_id: int | None = None
+    group: IdToken | None = None
+    """Of the token, as far as it is known already: a remote start may name it."""
 
 
 class TokenVerified(Struct, frozen=True):

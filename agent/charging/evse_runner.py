@@ -33,6 +33,7 @@ from agent.charging.signal_light import SignalLight
 from agent.charging.smart_charging import is_significant, offer_of
 from agent.charging.snapshot import ActiveFault, EvseSnapshot, TransactionSnapshot
 from agent.charging.watched_meter import WatchedMeter
+from agent.log_fields import about
 from hal.errors import HalError
 from hal.ports import (
     ContactorState,
@@ -104,7 +105,8 @@ class EvseRunner:
             job = await self._jobs.get()
             self._is_working = True
             try:
-                await job()
+                with about(evse_id=self.evse_id, transaction_id=self._transaction_id):
+                    await job()
             finally:
                 self._is_working = False
 
@@ -200,9 +202,10 @@ class EvseRunner:
     # --- hardware --------------------------------------------------------------------------------------
 
     def _on_hardware(self, event: EvseEvent) -> None:
-        if event.kind == "board_reset":
-            log.warning("EVSE %d: the board was reset: %s", self.evse_id, event.detail)
-        self._take(event.state, event.detail if event.kind == "fault" else "")
+        with about(evse_id=self.evse_id, transaction_id=self._transaction_id):
+            if event.kind == "board_reset":
+                log.warning("EVSE %d: the board was reset: %s", self.evse_id, event.detail)
+            self._take(event.state, event.detail if event.kind == "fault" else "")
 
     def _take(self, state: EvseState, detail: str = "") -> None:
         """Level-triggered: whatever was missed in between, this is what is.
@@ -463,6 +466,11 @@ class EvseRunner:
             limit=self._core.limiting.limit_of(self),
             capabilities=self.ports.evse.capabilities,
         )
+
+    def _transaction_id(self) -> str | None:
+        """For log lines."""
+        book = self.books.book
+        return None if book is None else book.started.transaction_id
 
     def _transaction(self) -> TransactionSnapshot | None:
         book = self.books.book

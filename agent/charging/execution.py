@@ -9,9 +9,9 @@ import asyncio
 import logging
 from datetime import datetime
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
-from agent.charging import events, requests
+from agent.charging import certificates, events, reasons, requests
 from agent.charging.availability import RESET_FAULT, Place, change_of
 from agent.charging.core import StationCore
 from agent.charging.evse_reset import EvseResets
@@ -35,6 +35,7 @@ from agent.charging.requests import (
     Verdict,
 )
 from agent.charging.session_values import Condition
+from agent.charging.snapshot import SessionState
 from agent.charging.transacting import Transacting
 from agent.errors import StoreError
 from hal.errors import HalError
@@ -58,6 +59,8 @@ class Execution:
         self._core = core
         self._transacting = Transacting(core)
         self._evse_resets = EvseResets(core)
+        self._hurry: asyncio.Future[ResetKind] | None = None
+        """A reset waits for transactions; what is put in here does not wait any more."""
 
     async def execute(self, request: Request) -> Result:
         result = await self._carry_out(request)
@@ -119,12 +122,12 @@ class Execution:
             case requests.ShowTokenPrice():
                 return self._core.costs.show_price(request)
             case (
-                requests.InstallCertificate()
-                | requests.DeleteCertificate()
-                | requests.ListCertificates()
-                | requests.ListCertificatesByUse()
-                | requests.RequestOwnCertificate()
-                | requests.TakeOwnCertificate()
+                certificates.InstallCertificate()
+                | certificates.DeleteCertificate()
+                | certificates.ListCertificates()
+                | certificates.ListCertificatesByUse()
+                | certificates.RequestOwnCertificate()
+                | certificates.TakeOwnCertificate()
             ):
                 return await self._certificates(request)
             case requests.ShowMessage():
@@ -174,6 +177,10 @@ class Execution:
             await runner.wait_until_closed(UNLOCK_WAIT_S)
         elif session.has_transaction and session.has(Condition.AUTHORIZED):
             return UnlockVerdict.ONGOING_TRANSACTION
+        elif (
+            session.stage is SessionState.CHARGING
+        ):  # it awaits its energy, which shall not come by a loose cable
+            runner.hear(events.StopRequested(StopReason.UNLOCK_COMMAND, TriggerReason.UNLOCK_COMMAND))
         else:  # 2.0.1 F05.FR.02: one that nobody is authorized for keeps no cable
             runner.hear(events.TransactionNoted(TriggerReason.UNLOCK_COMMAND))
         runner.hear(events.CableReleased())
@@ -198,7 +205,7 @@ class Execution:
             has_layers=core.conventions.availability_has_layers,
         )
         if change is None:
-            return Answer(Verdict.REJECTED, "no such EVSE or connector")
+            return Answer(Verdict.REJECTED, reasons.NO_SUCH_CONNECTOR)
         states, own = change.states, change.own
         is_news = any(core.wanted.get(place, True) != state for place, state in states.items())
         if is_news or any(core.own_availability.get(place, True) != word for place, word in own.items()):
@@ -206,13 +213,13 @@ class Execution:
                 await core.availability.save(states, own)
             except StoreError as error:
                 core.store_failed(error)
-                return Answer(Verdict.REJECTED, "not stored")
+                return Answer(Verdict.REJECTED, reasons.NOT_STORED)
             core.wanted.update(states)
             core.own_availability.update(own)
         busy = set() if request.operative else self._places_in_use()
         core.put_in_force(*(place for place in states if place not in busy))
         waits = any(place in busy and core.in_force.get(place, True) for place in states)
-        return Answer(Verdict.SCHEDULED, "a transaction runs") if waits else ACCEPTED
+        return Answer(Verdict.SCHEDULED, reasons.RUNS) if waits else ACCEPTED
 
     def _places_in_use(self) -> set[Place]:
         """The connectors with a transaction, and their EVSEs; other connectors of an EVSE need not wait."""
@@ -222,7 +229,7 @@ class Execution:
     def _reset(self, request: requests.ResetStation) -> Answer:
         core = self._core
         if core.is_resetting:
-            return Answer(Verdict.REJECTED, "a reset is under way")
+            return self._reset_again(request)
         if request.evse_id is not None:
             return self._evse_resets.order(request.evse_id, waits=request.kind is ResetKind.ON_IDLE)
         is_busy = any(runner.session.has_transaction for runner in core.runners.values())
@@ -231,16 +238,44 @@ class Execution:
         core.clear_fault(RESET_FAULT)
         has_nothing_to_wait_for = request.kind is ResetKind.ON_IDLE and not is_busy
         kind = ResetKind.SOFT if has_nothing_to_wait_for else request.kind
+        self._hurry = asyncio.get_running_loop().create_future() if waits else None
         core.start_task("reset", partial(self._run_reset, kind))
-        return Answer(Verdict.SCHEDULED, "a transaction runs") if waits else ACCEPTED
+        return Answer(Verdict.SCHEDULED, reasons.RUNS) if waits else ACCEPTED
+
+    def _reset_again(self, request: requests.ResetStation) -> Answer:
+        """While one waits: another OnIdle is the same one (2.0.1 B12.FR.01), Immediate is done now (B12.FR.02)."""
+        if self._hurry is None or self._hurry.done() or request.evse_id is not None:
+            return Answer(Verdict.REJECTED, "a reset is under way")
+        if request.kind is ResetKind.ON_IDLE:
+            return Answer(Verdict.SCHEDULED, reasons.RUNS)
+        self._hurry.set_result(request.kind)
+        return ACCEPTED
+
+    async def _wait_for_idle(self, hurry: asyncio.Future[ResetKind]) -> ResetKind:
+        """ON_IDLE when no transaction runs any more, or what was ordered meanwhile."""
+
+        async def be_idle() -> None:
+            for runner in self._core.runners.values():
+                await runner.wait_until(partial(_is_without_transaction, runner), None)
+
+        idle = asyncio.ensure_future(be_idle())
+        either: set[asyncio.Future[Any]] = {idle, hurry}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            idle.cancel()
+        self._hurry = None
+        if not hurry.done():
+            return ResetKind.ON_IDLE
+        await asyncio.sleep(RESPONSE_S)
+        return hurry.result()
 
     async def _run_reset(self, kind: ResetKind) -> None:
         """Soft: stop gracefully; hard: open at once and keep what can be kept (R16-193 to R16-195)."""
         core = self._core
         await asyncio.sleep(RESPONSE_S)
-        if kind is ResetKind.ON_IDLE:
-            for runner in core.runners.values():
-                await runner.wait_until(partial(_is_without_transaction, runner), None)
+        if self._hurry is not None:
+            kind = await self._wait_for_idle(self._hurry)
         is_hard = kind is ResetKind.HARD
         reason = StopReason.HARD_RESET if is_hard else StopReason.SOFT_RESET
         for runner in core.runners.values():
@@ -255,7 +290,7 @@ class Execution:
     async def _prepare_power_loss(self) -> Answer:
         """R16-131: what a transaction came to is on disk before the power is gone, and nobody starts another one."""
         core = self._core
-        if core.is_resetting:
+        if core.is_resetting and self._hurry is None:
             return Answer(Verdict.REJECTED, "a reset is under way")
         core.is_resetting = True
         is_resuming = core.settings.flag("resume_after_power_loss")
@@ -291,12 +326,12 @@ class Execution:
     async def _clear_cache(self) -> Answer:
         """R16-107; without a cache in use there is nothing to clear."""
         if not self._core.settings.flag("authorization_cache_enabled"):
-            return Answer(Verdict.REJECTED, "the authorization cache is switched off")
+            return Answer(Verdict.REJECTED, f"{reasons.SWITCHED_OFF}: the authorization cache")
         try:
             await self._core.tokens.clear()
         except StoreError as error:
             self._core.store_failed(error)
-            return Answer(Verdict.REJECTED, "not stored")
+            return Answer(Verdict.REJECTED, reasons.NOT_STORED)
         return ACCEPTED
 
     async def _upload_log(self, request: requests.UploadLog) -> UploadAnswer:
@@ -305,11 +340,11 @@ class Execution:
             return UploadAnswer(UploadVerdict.REJECTED, reason="this station uploads nothing")
         return await uploads.order(request)
 
-    async def _certificates(self, request: requests.CertificateRequest) -> requests.CertificateResult:
+    async def _certificates(self, request: certificates.CertificateRequest) -> certificates.CertificateResult:
         credentials = self._core.credentials
         if credentials is None:
-            return requests.CertificateAnswer(
-                requests.CertificateVerdict.FAILED, "this station keeps no certificates"
+            return certificates.CertificateAnswer(
+                certificates.CertificateVerdict.FAILED, "this station keeps no certificates"
             )
         return await credentials.execute(request)
 
@@ -319,9 +354,9 @@ class Execution:
         if customers is None:
             return requests.CustomerAnswer(Verdict.REJECTED, reason="this station keeps nothing")
         try:
-            entries = tuple(await customers.find(request.id_token))
+            entries = tuple(await customers.find(request.customer))
             if request.clears:
-                await customers.forget(request.id_token)
+                await customers.forget(request.customer)
         except StoreError as error:
             self._core.store_failed(error)
             return requests.CustomerAnswer(Verdict.REJECTED, reason="the store cannot be reached")

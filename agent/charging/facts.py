@@ -226,6 +226,14 @@ class EventsNoticed(Struct, frozen=True):
     """False: current or nothing, never in the queue. Monitoring sees to it; others leave it alone."""
 
 
+class ReservationLapsed(Struct, frozen=True):
+    """A reservation ended without its driver and without the CSMS: expired, or removed. It names nobody."""
+
+    reservation_id: int
+    end: ReservationEnd
+    at: datetime
+
+
 DurableFact: TypeAlias = (
     TransactionFact
     | MeterRead
@@ -233,6 +241,7 @@ DurableFact: TypeAlias = (
     | FirmwareStatusChanged
     | LogUploadChanged
     | EventsNoticed
+    | ReservationLapsed
 )
 
 
@@ -304,6 +313,8 @@ class ReservationMade(Struct, frozen=True):
 
 
 class ReservationEnded(Struct, frozen=True):
+    """For everyone here; the CSMS hears of it by `ReservationLapsed`, if it has to."""
+
     reservation: Reservation
     end: ReservationEnd
     at: datetime
@@ -339,11 +350,14 @@ class ExternalLimitSet(Struct, frozen=True):
     schedule: ChargingSchedule
     at: datetime
     is_grid_critical: bool | None = None
+    evse_id: EvseId = 0
+    """0: the whole station."""
 
 
 class ExternalLimitLifted(Struct, frozen=True):
     origin: LimitOrigin
     at: datetime
+    evse_id: EvseId = 0
 
 
 class SettingChanged(Struct, frozen=True):

@@ -39,6 +39,8 @@ class Stage(StrEnum):
     DOWNLOADED = "downloaded"
     """The signature is to be checked."""
     INSTALL_SCHEDULED = "install_scheduled"
+    READY = "ready"
+    """To be installed now; whether anything is in the way has to be looked at."""
     WAITING = "waiting"
     """For running transactions to end; no new ones start."""
     INSTALLING = "installing"
@@ -102,6 +104,10 @@ class StationIdle(Struct, frozen=True):
     """No transaction runs, and none can start."""
 
 
+class StationBusy(Struct, frozen=True):
+    """A transaction runs, which has to end first."""
+
+
 class Staged(Struct, frozen=True):
     """The new release lies complete and verified beside the running one."""
 
@@ -154,6 +160,7 @@ Event: TypeAlias = (
     | SignatureGood
     | SignatureBad
     | StationIdle
+    | StationBusy
     | Staged
     | RunsAlready
     | NotVerified
@@ -188,6 +195,7 @@ _WORK: Mapping[Stage, Work] = {
     Stage.DOWNLOAD_PAUSED: Work.WAIT_TO_FETCH,
     Stage.DOWNLOADED: Work.CHECK_SIGNATURE,
     Stage.INSTALL_SCHEDULED: Work.WAIT_TO_INSTALL,
+    Stage.READY: Work.AWAIT_IDLE,
     Stage.WAITING: Work.AWAIT_IDLE,
     Stage.INSTALLING: Work.INSTALL,
     Stage.ACTIVATING: Work.ACTIVATE,
@@ -202,13 +210,14 @@ CANCELABLE = frozenset(
         Stage.DOWNLOAD_PAUSED,
         Stage.DOWNLOADED,
         Stage.INSTALL_SCHEDULED,
+        Stage.READY,
         Stage.WAITING,
     }
 )
 """Nothing has been touched yet: a newer order replaces this one (R16-304, R16-370)."""
 
 HOLDS_STATION = frozenset(
-    {Stage.WAITING, Stage.INSTALLING, Stage.ACTIVATING, Stage.TRIAL, Stage.ROLLING_BACK}
+    {Stage.READY, Stage.WAITING, Stage.INSTALLING, Stage.ACTIVATING, Stage.TRIAL, Stage.ROLLING_BACK}
 )
 """No transaction may start, free connectors are Unavailable (R16-296, R16-368)."""
 
@@ -338,7 +347,13 @@ def _schedule_install(update: Update, told: tuple[DurableFact, ...], now: dateti
     if install_at is not None and install_at > now:
         after = replace(update, stage=Stage.INSTALL_SCHEDULED)
         return Step(after, (*told, _told(after, FirmwareStatus.INSTALL_SCHEDULED, now)))
-    return Step(replace(update, stage=Stage.WAITING), told)
+    return Step(replace(update, stage=Stage.READY), told)
+
+
+def _busy(update: Update, _event: StationBusy, now: datetime) -> Step:
+    """2.0.1 L01.FR.34, L02.FR.23."""
+    after = replace(update, stage=Stage.WAITING)
+    return Step(after, (_told(after, FirmwareStatus.INSTALL_SCHEDULED, now),))
 
 
 def _wait_for_idle(update: Update, _event: TimeCame, _now: datetime) -> Step:
@@ -398,6 +413,8 @@ TRANSITIONS: Mapping[tuple[Stage, type[Event]], Effect] = {
     (S.DOWNLOADED, FileLost): _fetch_again,
     (S.DOWNLOADED, Failed): _failed,
     (S.INSTALL_SCHEDULED, TimeCame): _wait_for_idle,
+    (S.READY, StationIdle): _install,
+    (S.READY, StationBusy): _busy,
     (S.WAITING, StationIdle): _install,
     (S.INSTALLING, FileLost): _fetch_again,
     (S.INSTALLING, Staged): _staged,

@@ -16,6 +16,7 @@ from functools import partial
 from agent.charging import events
 from agent.charging.actions import CheckToken, Purpose
 from agent.charging.authorization import (
+    UNKNOWN_OFFLINE,
     UNQUESTIONED,
     Accept,
     Ask,
@@ -39,6 +40,7 @@ from agent.charging.ids import (
     StopReason,
     TriggerReason,
 )
+from agent.charging.key_codes import WrongCodes
 from agent.charging.remote_control import choose_for_token, start_obstacle
 from agent.charging.reservation import Driver, Fit
 from agent.charging.session_values import Phase
@@ -55,12 +57,19 @@ RESERVED = "reserved"
 ANYBODY = Accept(IdTokenInfo(AuthorizationStatus.ACCEPTED))
 ELSEWHERE = "not allowed at this EVSE"
 """Why a token is refused that the CSMS allows at other EVSEs only."""
+TOO_MANY_CODES = "too many wrong key codes"
+NOT_ASKED = "unknown, and nobody is to be asked"
+_WRONG = frozenset(
+    {str(AuthorizationStatus.INVALID), str(AuthorizationStatus.UNKNOWN), UNKNOWN_OFFLINE, NOT_ASKED}
+)
+"""Why a key code is refused that is nobody's; a good one that may not charge is no attempt to find one."""
 
 
 class Identification:
     def __init__(self, core: StationCore) -> None:
         self._core = core
         self._unsubscribe: list[Callable[[], None]] = []
+        self._wrong_codes = WrongCodes()
 
     def begin(self) -> None:
         for reader in self._core.hardware.readers:
@@ -87,6 +96,9 @@ class Identification:
             if not evse_ids or evse_id in evse_ids
         }
         self._core.publish(TokenPresented(id_token, tuple(served), self._core.clock.now()))
+        if self._is_paused(id_token):
+            self._core.publish(TokenRefused(id_token, TOO_MANY_CODES, self._core.clock.now()))
+            return
         sessions = {evse_id: runner.session for evse_id, runner in served.items()}
         driver = Driver(id_token)
         fits = {evse_id: self._core.reserving.fit(evse_id, driver) for evse_id in served}
@@ -100,6 +112,23 @@ class Identification:
         if runner.session.stage is not SessionState.AUTHORIZING:
             runner.may_move_to = frozenset(served) - {chosen}
         runner.hear(events.TokenOffered(id_token))
+
+    def _is_paused(self, id_token: IdToken) -> bool:
+        """Too many wrong key codes came before this one (2.0.1 C04.FR.06). Who charges may stop all the same."""
+        if id_token.type is not IdTokenType.KEY_CODE or not self._wrong_codes.is_paused(
+            self._core.clock.time()
+        ):
+            return False
+        return not any(id_token.is_same(runner.session.id_token) for runner in self._core.runners.values())
+
+    def _count_codes(self, action: CheckToken, verdict: Accept | Refused) -> None:
+        if action.id_token.type is not IdTokenType.KEY_CODE or action.trigger is TriggerReason.REMOTE_START:
+            return
+        match verdict:
+            case Accept():
+                self._wrong_codes = WrongCodes()
+            case Refused(reason) if reason in _WRONG:
+                self._wrong_codes = self._wrong_codes.one_more(self._core.clock.time())
 
     def move_here(self, runner: EvseRunner) -> None:
         """A cable was plugged in at `runner`; a driver who identified at a shared reader meant this EVSE then."""
@@ -159,6 +188,7 @@ class Identification:
             else:
                 verdict = await self._verify(runner, action)
         finally:
+            self._count_codes(action, verdict)
             match verdict:
                 case Accept(known):
                     self._accepted(runner, action, known)
@@ -189,7 +219,8 @@ class Identification:
         if self.is_master(known.group):
             self._stop_all(runner, action)
             return
-        driver = Driver(action.id_token, known.group, is_group_known=True)
+        group = known.group or action.group  # an answer without a group takes back nothing (2.0.1 F01.FR.22)
+        driver = Driver(action.id_token, group, is_group_known=True)
         target = self._target(runner, action, driver, known.evse_ids)
         if target is None:
             is_elsewhere = known.evse_ids and runner.evse_id not in known.evse_ids
@@ -208,7 +239,7 @@ class Identification:
         target.hear(
             events.TokenVerified(
                 action.id_token,
-                known.group,
+                group,
                 action.trigger,
                 connector_id,
                 action.remote_start_id,
@@ -273,8 +304,12 @@ class Identification:
         cached = await self._cached(id_token) if listed is None else None
         if action.purpose is not Purpose.START and self._is_known_companion(runner, listed or cached):
             return Accept(listed or cached or ANYBODY.known)
+        if self._core.settings.flag("nobody_is_asked"):
+            return self._known_only(listed or cached)
         first = self._decide(listed, cached, self._core.authorizer.is_online)
         if not isinstance(first, Ask) and not self._lacks_group(action, first, evse_id):
+            if cached is not None and isinstance(first, Accept):
+                await self._note_use(id_token)
             return first
         answer = await self._ask(id_token, evse_id)
         if answer is not None:
@@ -286,6 +321,10 @@ class Identification:
             return first
         decision = self._decide(listed, cached, is_online=False)
         return Refused("no answer") if isinstance(decision, Ask) else decision
+
+    def _known_only(self, known: IdTokenInfo | None) -> Accept | Refused:
+        """2.0.1 AuthCtrlr.DisableRemoteAuthorization (2.3.8)."""
+        return Refused(NOT_ASKED) if known is None else judge(known, self._core.clock.now())
 
     def _is_known_companion(self, runner: EvseRunner, known: IdTokenInfo | None) -> bool:
         """A valid token of the group of who is charging, known here: nobody is asked (2.0.1 C01.FR.03, C09.FR.07)."""
@@ -310,7 +349,7 @@ class Identification:
 
     def _lacks_group(self, action: CheckToken, decision: Decision, evse_id: EvseId) -> bool:
         """A token that may start, but nobody here knows whether it is of the group of a reservation (R16-236)."""
-        if not isinstance(decision, Accept) or decision.known.group is not None:
+        if not isinstance(decision, Accept) or (decision.known.group or action.group) is not None:
             return False
         is_start = action.purpose is Purpose.START and self._core.authorizer.is_online
         return is_start and self._core.reserving.needs_group(evse_id, action.id_token)
@@ -323,6 +362,7 @@ class Identification:
             allow_unknown_offline=settings.flag("allow_offline_tx_for_unknown_id"),
             recheck_listed=not settings.flag("listed_stay_refused"),
             recheck_cached=not settings.flag("cached_stay_refused"),
+            in_use_is_valid=self._core.conventions.in_use_is_valid,
         )
         return decide(listed, cached, rules, is_online=is_online, now=self._core.clock.now())
 
@@ -341,11 +381,31 @@ class Identification:
         """R16-106: switched off it is not consulted. A cache that cannot be read knows nobody."""
         if not self._core.settings.flag("authorization_cache_enabled"):
             return None
+        tokens = self._core.tokens
         try:
-            return await self._core.tokens.get(id_token)
+            known = await tokens.get(id_token)
+            if known is None or known.expires_at is not None or self._life_time is None:
+                return known
+            used_at = await tokens.used_at(id_token)  # 2.0.1 C10.FR.08
         except StoreError as error:
             self._core.store_failed(error)
             return None
+        now = self._core.clock.now()
+        return replace(known, expires_at=now if used_at is None else used_at + self._life_time)
+
+    @property
+    def _life_time(self) -> timedelta | None:
+        """How long a token that nobody uses is known; None: for ever."""
+        return timedelta(seconds=self._core.settings.integer("cache_life_time_s")) or None
+
+    async def _note_use(self, id_token: IdToken) -> None:
+        """What is cached of it was good enough: its time begins anew."""
+        if self._life_time is None:
+            return
+        try:
+            await self._core.tokens.use(id_token, self._core.clock.now())
+        except StoreError as error:
+            self._core.store_failed(error)
 
     async def group_of(self, id_token: IdToken) -> IdToken | None:
         """The group of a token, as far as it is known here."""
@@ -363,9 +423,6 @@ class Identification:
         if not self._core.settings.flag("authorization_cache_enabled"):
             return
         now = self._core.clock.now()
-        life_s = self._core.settings.integer("cache_life_time_s")
-        if answer.expires_at is None and life_s > 0:  # 2.0.1 C10.FR.08
-            answer = replace(answer, expires_at=now + timedelta(seconds=life_s))
         try:
             await self._core.tokens.put(id_token, answer, now)
         except StoreError as error:

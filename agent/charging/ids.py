@@ -291,6 +291,8 @@ class SecurityEventType(StrEnum):
     INVALID_STATION_CERTIFICATE = "InvalidChargingStationCertificate"
     INVALID_TLS_CIPHER_SUITE = "InvalidTLSCipherSuite"
     INVALID_TLS_VERSION = "InvalidTLSVersion"
+    MAINTENANCE_LOGIN_ACCEPTED = "MaintenanceLoginAccepted"
+    MAINTENANCE_LOGIN_FAILED = "MaintenanceLoginFailed"
     MEMORY_EXHAUSTION = "MemoryExhaustion"
     RECONFIGURATION_OF_SECURITY_PARAMETERS = "ReconfigurationOfSecurityParameters"
     RESET_OR_REBOOT = "ResetOrReboot"
@@ -301,7 +303,7 @@ class SecurityEventType(StrEnum):
 
     @property
     def is_critical(self) -> bool:
-        """As the table of the white paper says (W 8): the CSMS has to be told."""
+        """As the table of the appendix says (W 8, 2.0.1 appendix 1): the CSMS has to be told."""
         return self in _CRITICAL_EVENTS
 
     @property
@@ -313,6 +315,8 @@ class SecurityEventType(StrEnum):
 _CRITICAL_EVENTS = frozenset(
     {
         SecurityEventType.FIRMWARE_UPDATED,
+        SecurityEventType.MAINTENANCE_LOGIN_ACCEPTED,
+        SecurityEventType.MAINTENANCE_LOGIN_FAILED,
         SecurityEventType.MEMORY_EXHAUSTION,
         SecurityEventType.RESET_OR_REBOOT,
         SecurityEventType.SECURITY_LOG_WAS_CLEARED,

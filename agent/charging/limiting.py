@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from agent.charging import reasons
 from agent.charging.core import StationCore
 from agent.charging.evse_runner import EvseRunner
 from agent.charging.external_limits import ExternalLimits, external
@@ -38,12 +39,14 @@ from agent.charging.profiles import (
     bound_to,
     bounds_of,
     clash_of,
+    external_at,
     flaw_for_start,
     flaw_of,
     flaw_of_place,
     ids_of,
     of_csms,
     orphans,
+    over,
     replaced_by,
     selected,
     without,
@@ -107,6 +110,8 @@ class Limiting:
         self._sated: set[EvseId] = set()
         """Whose EV took nothing of what was offered to it last."""
         self._locals: dict[EvseId, float] = {}
+        self._local_limits: dict[EvseId, tuple[tuple[float, float | None, float], LimitInForce]] = {}
+        """What limits each EVSE without profiles, and what follows from it."""
         self._changing = asyncio.Lock()
         """One change of the collection at a time: each is built on the one before."""
         self._timer: asyncio.TimerHandle | None = None
@@ -178,7 +183,11 @@ class Limiting:
     def _local(self, runner: EvseRunner) -> LimitInForce:
         evse = runner.ports.evse
         setting_a = float(self._core.settings.integer("current_limit_a"))
-        return local_limit(evse.capabilities.max_current_a, evse.state.cable_a, setting_a)
+        limits_a = evse.capabilities.max_current_a, evse.state.cable_a, setting_a
+        known = self._local_limits.get(runner.evse_id)
+        if known is None or known[0] != limits_a:  # every picture of the station asks
+            known = self._local_limits[runner.evse_id] = limits_a, local_limit(*limits_a)
+        return known[1]
 
     def refresh(self) -> None:
         """Look at the profiles now, give every EVSE its limit, and plan the next look."""
@@ -322,7 +331,7 @@ class Limiting:
     async def _install(self, request: InstallProfile) -> str | None:
         profile, scope = request.profile, (request.evse_id, request.connector_id)
         if not self._is_place(scope):
-            return "no such EVSE or connector"
+            return reasons.NO_SUCH_CONNECTOR
         now = self._core.clock.now()
         running = self._running_at(scope)
         reason = flaw_of_place(profile, scope, running) or flaw_of(profile, self.bounds, now)
@@ -344,6 +353,9 @@ class Limiting:
             return "profile id: is that of an external limit"  # K01.FR.05
         left = without(self._installed, replaced)
         if len(of_csms(left)) >= self.bounds.max_installed:
+            replaced = (*replaced, *over(left, self._core.clock.now()))
+            left = without(self._installed, replaced)
+        if len(of_csms(left)) >= self.bounds.max_installed:
             return f"{len(of_csms(left))} profiles are installed, no more fit in"
         return await self._exchange(replaced, new)
 
@@ -354,15 +366,17 @@ class Limiting:
             await self._store.replace(ids_of(replaced), new)
         except StoreError as error:
             self._core.store_failed(error)
-            return "not stored"
+            return reasons.NOT_STORED
         self._core.store_worked()
         self._installed = (*left, new)
         return None
 
     async def put_external(self, new: InstalledProfile) -> str | None:
-        """It replaces what its origin has set before; why that could not be stored."""
+        """It replaces what its origin has set there before; why that could not be stored."""
         async with self._changing:
-            replaced = tuple(each for each in external(self._installed) if each.origin is new.origin)
+            replaced = tuple(
+                each for each in external_at(self._installed, new.evse_id) if each.origin is new.origin
+            )
             reason = await self._exchange(replaced, new)
         if reason is None:
             self.refresh()
@@ -398,7 +412,7 @@ class Limiting:
             if not gone:
                 return Answer(Verdict.UNKNOWN, "no such charging profile")
             if not await self._delete(gone):
-                return Answer(Verdict.REJECTED, "not stored")
+                return Answer(Verdict.REJECTED, reasons.NOT_STORED)
         log.info("charging profiles cleared: %s", ids_of(gone))
         self.refresh()
         return _ACCEPTED
@@ -407,7 +421,7 @@ class Limiting:
         """What is to be expected from now on (R16-272 to R16-276)."""
         scope = (request.evse_id, request.connector_id)
         if not self._is_place(scope):
-            return Answer(Verdict.REJECTED, "no such EVSE or connector")
+            return Answer(Verdict.REJECTED, reasons.NO_SUCH_CONNECTOR)
         units = self.bounds.units
         unit = request.unit or (RateUnit.AMPERE if RateUnit.AMPERE in units else RateUnit.WATT)
         if unit not in units:
@@ -431,7 +445,7 @@ class Limiting:
     def flaw_for_start(self, profile: ChargingProfile) -> str | None:
         """Why a remote start cannot bring this profile (R16-178, R16-265)."""
         bounds, installed = self.bounds, of_csms(self._installed)
-        if len(installed) >= bounds.max_installed:
+        if len(installed) - len(over(installed, self._core.clock.now())) >= bounds.max_installed:
             return f"{len(installed)} profiles are installed, no more fit in"
         if any(each.profile.profile_id == profile.profile_id for each in external(self._installed)):
             return "profile id: is that of an external limit"

@@ -9,6 +9,7 @@ OCPP 1.6 3.5.2, 5.10, 5.15 (R16-086, R16-212 to R16-227).
 import asyncio
 import logging
 
+from agent.charging import reasons
 from agent.charging.availability import LOCAL_LIST_CONFLICT
 from agent.charging.core import StationCore
 from agent.charging.ids import IdToken, IdTokenInfo
@@ -20,6 +21,7 @@ from agent.errors import StoreError
 log = logging.getLogger(__name__)
 
 _SWITCH = "local_list_enabled"
+_NOTHING = Standing()
 
 
 class Listing:
@@ -45,7 +47,7 @@ class Listing:
     def _shown(self) -> Standing:
         """An empty list may have no version, whatever it was emptied with (`Conventions.keeps_list_version`)."""
         has_version = self._standing.length or self._core.conventions.keeps_list_version
-        return self._standing if has_version else Standing()
+        return self._standing if has_version else _NOTHING
 
     @property
     def length(self) -> int:
@@ -65,7 +67,9 @@ class Listing:
     async def update(self, update: UpdateLocalList) -> ListAnswer:
         """Accepted: the whole change is on the disk. Anything else: nothing was changed."""
         if not self._core.settings.flag(_SWITCH):
-            return ListAnswer(ListVerdict.SWITCHED_OFF, "the local authorization list is switched off")
+            return ListAnswer(
+                ListVerdict.SWITCHED_OFF, f"{reasons.SWITCHED_OFF}: the local authorization list"
+            )
         async with self._writing:
             change = await self._apply(update)
         if isinstance(change, ListAnswer):
@@ -78,20 +82,20 @@ class Listing:
     async def _apply(self, update: UpdateLocalList) -> ListChange | ListAnswer:
         settings = self._core.settings
         limits = Limits(settings.integer("local_list_max_length"), settings.integer("local_list_max_entries"))
-        refused = refusal(update, self._shown, limits)
+        keeps_version = self._core.conventions.keeps_list_version
+        refused = refusal(update, self._shown, limits, zero_is_behind=keeps_version)
         if refused is not None:
             return refused
         try:
             keys = [] if update.is_full else [entry.id_token.typed_key for entry in update.entries]
             held = await self._store.held(keys)
-            keeps_version = self._core.conventions.keeps_list_version
             change = change_by(update, self._standing, held, limits, keeps_version=keeps_version)
             if isinstance(change, ListChange):
                 await self._store.apply(change)
                 self._standing = await self._store.standing()
         except StoreError as error:
             self._core.store_failed(error)
-            return ListAnswer(ListVerdict.FAILED, "not stored")
+            return ListAnswer(ListVerdict.FAILED, reasons.NOT_STORED)
         return change
 
     # --- conflicts -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent.charging import reasons
 from agent.charging.authorization import VALID, status_at
 from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo
 from agent.charging.requests import ListAnswer, ListVerdict, UpdateLocalList
@@ -55,23 +56,30 @@ class ListChange:
     removals: tuple[IdToken, ...]
 
 
-def refusal(update: UpdateLocalList, standing: Standing, limits: Limits) -> ListAnswer | None:
-    """Why the update cannot be applied, as far as it can be told without looking into the list; None: nothing yet."""
+def refusal(
+    update: UpdateLocalList, standing: Standing, limits: Limits, *, zero_is_behind: bool = False
+) -> ListAnswer | None:
+    """Why the update cannot be applied, as far as it can be told without looking into the list; None: nothing yet.
+
+    `zero_is_behind`: a differential update of version 0 or less is behind any list (2.0.1 D01.FR.19); in 1.6 that is no
+    version at all (R16-222)."""
+    is_version = update.version > 0 or zero_is_behind
+    if not update.is_full and is_version and update.version <= standing.version:
+        mismatch = f"version {update.version} is not above {standing.version}"
+        return ListAnswer(
+            ListVerdict.VERSION_MISMATCH, mismatch
+        )  # R16-220, D01.FR.19: whatever else is wrong with it
     if len(update.entries) > limits.update_entries:
         return _failed(
-            f"{len(update.entries)} entries; one update may have {limits.update_entries}"
+            f"{reasons.TOO_MANY}: {len(update.entries)}; one update may have {limits.update_entries}"
         )  # R16-223
     if update.version < 1 and not _is_clearing(update):
         return _failed(f"version {update.version} has a meaning of its own")  # R16-222
     keys = {entry.id_token.typed_key for entry in update.entries}
     if len(keys) < len(update.entries):
-        return _failed("a token is in it twice")  # R16-221
-    if update.is_full:
-        if any(entry.known is None for entry in update.entries):
-            return _failed("a full list has an entry without a status")  # R16-216
-    elif update.version <= standing.version:
-        mismatch = f"version {update.version} is not above {standing.version}"
-        return ListAnswer(ListVerdict.VERSION_MISMATCH, mismatch)  # R16-220
+        return _failed(reasons.TOKEN_TWICE)  # R16-221
+    if update.is_full and any(entry.known is None for entry in update.entries):
+        return _failed("a full list has an entry without a status")  # R16-216
     return None
 
 
@@ -101,7 +109,9 @@ def change_by(
         removed = sum(id_token.typed_key in held for id_token in removals)
         length = standing.length + added - removed
     if length > limits.list_entries:
-        return _failed(f"the list would have {length} entries; it may have {limits.list_entries}")  # R16-223
+        return _failed(
+            f"{reasons.TOO_MANY}: the list would have {length}; it may have {limits.list_entries}"
+        )  # R16-223
     after = Standing(update.version if length or keeps_version else 0, length)  # R16-217
     return ListChange(after, update.is_full, puts, removals)
 

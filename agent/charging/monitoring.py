@@ -190,7 +190,7 @@ class Watch:
     is_exceeded: bool = False
     """Of a threshold: the value is beyond it, and the CSMS was told."""
     reference: str | None = None
-    """Of a delta: the value when it last spoke, or was set, or the station started; None: there was none yet."""
+    """Of a delta: the value when it last spoke, or was set, also before a restart; None: there was none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +199,22 @@ class Signal:
 
     trigger: EventTrigger
     is_cleared: bool = False
+
+
+NO_PROBLEM = Watch(reference="false")
+"""A monitor of the manufacturer that has not spoken yet: the station left the factory without a problem."""
+
+
+def is_comparable(reference: str, data_type: DataType) -> bool:
+    """Whether a change can be counted from it; after an update a variable may be of another type."""
+    try:
+        if data_type.is_numeric:
+            float(reference)
+        elif data_type is DataType.DATE_TIME and reference:
+            datetime.fromisoformat(reference)
+    except ValueError:
+        return False
+    return True
 
 
 def look(monitor: Monitor, watch: Watch, actual: str, data_type: DataType) -> tuple[Watch, Signal | None]:

@@ -7,24 +7,28 @@ Owned by `station.py`. OCPP 2.0.1 part 2, N02 to N08.
 """
 
 import asyncio
+import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
-from agent.charging import requests
+from agent.charging import reasons, requests
 from agent.charging.core import StationCore
 from agent.charging.device_model import DeviceModel, Present, Row, Unknown, path
+from agent.charging.device_variables import STATION
 from agent.charging.facts import EventsNoticed, Fact, MeterSampled, VariableEvent
 from agent.charging.ids import EventTrigger, MonitorOrigin
 from agent.charging.metering import next_aligned
 from agent.charging.monitoring import (
+    NO_PROBLEM,
     Signal,
     Watch,
     active,
     fixed_monitors,
+    is_comparable,
     is_secret,
     judge,
     look,
@@ -57,6 +61,9 @@ LOOK_S = 5.0
 EARLY = timedelta(milliseconds=10)
 EVENT_IDS = 1000
 """Event ids that one commit reserves."""
+EVENTS_PER_MESSAGE = 50
+"""Of more at one time another message is made: no limit is agreed on, and a CSMS may not take any length."""
+_NOTHING_BEGUN: Mapping[int, Watch] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +109,23 @@ class Monitoring:
             log.warning("monitor %d of %s is gone with it", monitor.monitor_id, _name(monitor))
             installed = without_monitor(installed, monitor.monitor_id)
         if installed != stored.installed:
-            await self._store.save(installed)
+            kept = {each.monitor_id for each in (*self._fixed, *installed.custom)}
+            references = {number: text for number, text in stored.references.items() if number in kept}
+            await self._store.save(installed, references)
         self._installed = installed
         self._last_event_id = self._reserved_id = stored.last_event_id
         self._watches = {number: Watch(is_exceeded=True) for number in stored.exceeded}
+        self._watches |= dict(self._remembered(stored.references))
+
+    def _remembered(self, references: Mapping[int, str]) -> Iterator[tuple[int, Watch]]:
+        """What happened while the station was off is a change, too (N07.FR.18, .19)."""
+        for number, monitor in self._by_id().items():
+            found = self._description.model.find(monitor.component, monitor.variable)
+            reference = references.get(number)
+            if reference is None or isinstance(found, Unknown) or monitor.kind is not MonitorKind.DELTA:
+                continue
+            if is_comparable(reference, found.data_type):
+                yield number, Watch(reference=reference)
 
     def begin(self) -> None:
         self._is_begun = True
@@ -177,21 +197,22 @@ class Monitoring:
             return MonitorAnswer(verdict, flaw)
         before = self._by_id().get(order.monitor_id or 0)
         installed, monitor = with_monitor(self._installed, order, found)
-        answer = await self._change(installed)
+        # A threshold that is moved is compared with what was told of the old one (N07.FR.11).
+        is_moved = before is not None and before.kind is monitor.kind and monitor.kind.is_threshold
+        begun = {} if is_moved else {monitor.monitor_id: self._fresh(monitor, found)}
+        answer = await self._change(installed, begun)
         if answer.verdict is not Verdict.ACCEPTED:
             return MonitorAnswer(MonitorVerdict.REJECTED, Flaw.NOT_STORED)
-        # A threshold that is moved is compared with what was told of the old one (N07.FR.11).
-        if before is None or before.kind is not monitor.kind or not monitor.kind.is_threshold:
-            self._watches[monitor.monitor_id] = self._fresh(monitor, found)
         self._due.pop(monitor.monitor_id, None)
         self.arm()
         return MonitorAnswer(MonitorVerdict.ACCEPTED, Flaw.NONE, monitor.monitor_id)
 
     def _fresh(self, monitor: Monitor, row: Row) -> Watch:
         """A change is counted from the value at the time that the monitor was set (N07.FR.18)."""
+        present = self._description.present()
         if monitor.kind is not MonitorKind.DELTA:
             return Watch()
-        watch, _nothing = look(monitor, Watch(), self._value(row, self._description.present()), row.data_type)
+        watch, _nothing = look(monitor, Watch(), self._value(row, present), row.data_type)
         return watch
 
     async def _clear(self, monitor_id: int) -> MonitorAnswer:
@@ -206,16 +227,18 @@ class Monitoring:
             return MonitorAnswer(MonitorVerdict.REJECTED, Flaw.NOT_STORED)
         return MonitorAnswer(MonitorVerdict.ACCEPTED, Flaw.NONE)
 
-    async def _change(self, installed: Installed) -> Answer:
-        """On the disk, then in force."""
+    async def _change(self, installed: Installed, begun: Mapping[int, Watch] = _NOTHING_BEGUN) -> Answer:
+        """On the disk, then in force. `begun`: what monitors that are new know."""
+        present = active(self._fixed, installed).keys()
+        references = _references({**self._watches, **begun})
         try:
-            await self._store.save(installed)
+            await self._store.save(installed, {n: text for n, text in references.items() if n in present})
         except StoreError as error:
             self._core.store_failed(error)
-            return Answer(Verdict.REJECTED, "not stored")
+            return Answer(Verdict.REJECTED, reasons.NOT_STORED)
         self._installed = installed
-        present = self._by_id().keys()
-        self._watches = {number: watch for number, watch in self._watches.items() if number in present}
+        watches = {**self._watches, **begun}
+        self._watches = {number: watch for number, watch in watches.items() if number in present}
         self._due = {number: due for number, due in self._due.items() if number in present}
         self._look_soon()
         self.arm()
@@ -246,7 +269,7 @@ class Monitoring:
     def _signals(self, present: Present) -> Iterator[_Spoken]:
         for monitor, row in self._watched(present):
             actual = self._value(row, present)
-            before = self._watches.get(monitor.monitor_id, Watch())
+            before = self._watches.get(monitor.monitor_id) or _untold(monitor)
             watch, signal = look(monitor, before, actual, row.data_type)
             if watch != before:
                 self._watches[monitor.monitor_id] = watch
@@ -261,6 +284,8 @@ class Monitoring:
                 continue
             if monitor.only_in_transaction and _transaction(monitor, present) is None:
                 continue
+            if not _is_known(monitor, present):
+                continue
             found = model.find(monitor.component, monitor.variable)
             if not isinstance(found, Unknown):
                 yield monitor, found
@@ -268,7 +293,8 @@ class Monitoring:
     def _value(self, row: Row, present: Present) -> str:
         """What a monitor compares; of what nobody may read, only that it is another one."""
         if is_secret(row) and row.setting is not None:
-            return str(hash(present.settings.raw(row.setting.name)))
+            secret = present.settings.raw(row.setting.name) or ""
+            return hashlib.sha256(secret.encode()).hexdigest()
         return row.read(present)
 
     def _is_queued(self, monitor: Monitor) -> bool:
@@ -347,16 +373,17 @@ class Monitoring:
         loud = [each for each in spoken if each.monitor.severity <= self._installed.level]
         queued = [each for each in loud if self._is_queued(each.monitor)]
         passing = [each for each in loud if not self._is_queued(each.monitor)]
-        self._core.start_task("events", partial(self._write, queued, passing, present, self._exceeded()))
+        known = (self._exceeded(), _references(self._watches))
+        self._core.start_task("events", partial(self._write, queued, passing, present, known))
 
     async def _write(
         self,
         queued: Collection[_Spoken],
         passing: Collection[_Spoken],
         present: Present,
-        exceeded: frozenset[int],
+        known: tuple[frozenset[int], Mapping[int, str]],
     ) -> None:
-        """What is kept and what thresholds know is one commit; then everyone hears of it, in order."""
+        """What is kept and what the monitors know is one commit; then everyone hears of it, in order."""
         async with self._writing:
             try:
                 if self._last_event_id + len(queued) + len(passing) > self._reserved_id:
@@ -364,7 +391,7 @@ class Monitoring:
                     await self._store.reserve_event_ids(last)
                     self._reserved_id = last
                 kept = self._fact(queued, present, is_queued=True)
-                await self._store.note(exceeded, *kept)
+                await self._store.note(*known, *kept)
             except StoreError as error:
                 self._core.store_failed(error)
                 log.error("events are lost: %d", len(queued) + len(passing))
@@ -376,8 +403,11 @@ class Monitoring:
     def _fact(
         self, spoken: Collection[_Spoken], present: Present, *, is_queued: bool
     ) -> tuple[EventsNoticed, ...]:
-        events = tuple(self._event(each, present) for each in spoken)
-        return (EventsNoticed(present.at, events, is_queued),) if events else ()
+        events = [self._event(each, present) for each in spoken]
+        return tuple(
+            EventsNoticed(present.at, tuple(events[start : start + EVENTS_PER_MESSAGE]), is_queued)
+            for start in range(0, len(events), EVENTS_PER_MESSAGE)
+        )
 
     def _event(self, spoken: _Spoken, present: Present) -> VariableEvent:
         self._last_event_id += 1
@@ -397,6 +427,23 @@ class Monitoring:
             code,
             detail,
         )
+
+
+def _untold(monitor: Monitor) -> Watch:
+    return Watch() if monitor.origin is MonitorOrigin.CUSTOM else NO_PROBLEM
+
+
+def _references(watches: Mapping[int, Watch]) -> dict[int, str]:
+    return {number: watch.reference for number, watch in watches.items() if watch.reference is not None}
+
+
+def _is_known(monitor: Monitor, present: Present) -> bool:
+    """What a board has not said yet since the start is no change: it says so in a moment."""
+    evses, component = present.station.evses, monitor.component
+    if component.name == STATION.name:
+        return all(evse.is_known for evse in evses.values())
+    evse = evses.get(component.evse_id or 0)
+    return evse is None or evse.is_known
 
 
 def _transaction(monitor: Monitor, present: Present) -> str | None:

@@ -14,6 +14,9 @@ SLOTS = (1, 2, 3)
 """B09.FR.06: at least two."""
 FILE_SLOT = 1
 """The slot of the connection that stands in the configuration file."""
+FORMER_SLOT = 0
+"""No slot that anybody can set: here is what the last slot that worked held, when a CSMS has put another profile there.
+It is the last one that worked until the new one does (B10.FR.07): a wrong address must not strand the station."""
 
 
 class NetworkProfile(Struct, frozen=True):
@@ -51,7 +54,7 @@ class StoredNetworks(Struct, frozen=True):
     """What is on disk of network profiles."""
 
     profiles: Mapping[int, NetworkProfile | None]
-    """By slot; None: the connection of the configuration file."""
+    """By slot, FORMER_SLOT too; None: the connection of the configuration file."""
     last_good_slot: int | None = None
     """Of the last connection that worked."""
     configured_url: str | None = None

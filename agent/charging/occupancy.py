@@ -39,13 +39,17 @@ _OF_THE_EV = frozenset({FaultCode.CP_DIODE, FaultCode.CP_RANGE})
 
 
 def connector_state(evse: EvseSnapshot, connector_id: ConnectorId) -> AvailabilityState:
-    """A transaction goes on to its end before its connector is Unavailable (G03.FR.05).
+    """The cable makes it Occupied, not the transaction, which may begin before its cable is in and go on without its EV
+    (G01.FR.03, G01.FR.04, E02.FR.05; TC_E_26, TC_E_27).
 
-    The other connectors of an EVSE in use stay as they are, although nobody can use them (G01.FR.08)."""
-    is_in_use = evse.connector_id == connector_id and (evse.is_plugged or evse.transaction is not None)
+    A transaction goes on to its end before its connector is Unavailable (G03.FR.05). The other connectors of an EVSE in
+    use stay as they are, although nobody can use them (G01.FR.08)."""
+    is_here = evse.connector_id == connector_id
+    has_transaction = is_here and evse.transaction is not None
+    is_resuming = has_transaction and not evse.is_known  # after a power cut: as it was (B01, scenario step 5)
+    is_in_use = is_resuming or (is_here and evse.is_plugged)
     if _is_faulted(evse, is_in_use):
         return AvailabilityState.FAULTED
-    has_transaction = is_in_use and evse.transaction is not None
     if connector_id in evse.inoperative_connectors and not has_transaction:
         return AvailabilityState.UNAVAILABLE
     if evse.reserved_connectors:  # also with a cable in, until its driver identifies (G03.FR.09)

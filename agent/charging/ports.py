@@ -6,14 +6,19 @@ Every write of a store port is durable when its coroutine returns. Raises StoreF
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from agent.charging.certificates import (
+    CertificateRequest,
+    CertificateResult,
+)
 from agent.charging.facts import (
     DurableFact,
     FirmwareStatusChanged,
+    ReservationLapsed,
     Sample,
     SecurityEventRaised,
     TransactionStarted,
@@ -25,8 +30,6 @@ from agent.charging.monitors import Installed
 from agent.charging.network import NetworkAnswer, NetworkProfile, SetNetworkProfile, StoredNetworks
 from agent.charging.profiles import InstalledProfile
 from agent.charging.requests import (
-    CertificateRequest,
-    CertificateResult,
     TransferData,
     TransferResult,
     UpdateAnswer,
@@ -55,6 +58,13 @@ class OpenTransaction:
     is_authorized: bool = True
     is_placed: bool = True
     """It is known where the EV is connected."""
+    last_fact_at: datetime | None = None
+    """When the latest of its facts happened, which may be later than the last reading; None: not known."""
+
+    @property
+    def last_seen_at(self) -> datetime:
+        """The last that is known of it: its end, if it ended with the power, is not earlier than what was told."""
+        return max(self.last_register_at, self.started.at, self.last_fact_at or self.started.at)
 
 
 class Clock(Protocol):
@@ -153,6 +163,8 @@ class StoredMonitoring:
     exceeded: frozenset[int]
     """Ids of the thresholds that the CSMS was told are exceeded."""
     last_event_id: int
+    references: Mapping[int, str] = field(default_factory=dict)
+    """By id, of those that speak of changes: the value from which a change is counted."""
 
 
 class UpdateStore(Protocol):
@@ -230,8 +242,13 @@ class NetworkStore(Protocol):
     async def put(self, slot: int, profile: NetworkProfile | None) -> None:
         """None: the connection of the configuration file."""
 
+    async def put_new(self, slot: int, profile: NetworkProfile) -> None:
+        """One that has not worked yet: what it replaces moves to FORMER_SLOT, if that was the last good slot."""
+
     async def drop(self, slots: Collection[int]) -> None: ...
-    async def note_good(self, slot: int) -> None: ...
+    async def note_good(self, slot: int) -> None:
+        """FORMER_SLOT is empty then, unless it is the good one."""
+
     async def note_configured(self, url: str) -> None: ...
 
 
@@ -269,6 +286,12 @@ class TokenStore(Protocol):
 
     async def get(self, id_token: IdToken) -> IdTokenInfo | None: ...
     async def put(self, id_token: IdToken, known: IdTokenInfo, now: datetime) -> None: ...
+    async def use(self, id_token: IdToken, now: datetime) -> None:
+        """It was presented, and what is cached of it decided."""
+
+    async def used_at(self, id_token: IdToken) -> datetime | None:
+        """The last `use` or `put`; None: nobody knows."""
+
     async def clear(self) -> None: ...
 
 
@@ -288,27 +311,31 @@ class ReservationStore(Protocol):
     async def load(self) -> Sequence[Reservation]:
         """In the order in which they were made."""
 
-    async def save(self, reservations: Sequence[Reservation]) -> None:
-        """From now on these are all there are."""
+    async def save(self, reservations: Sequence[Reservation], *lapsed: ReservationLapsed) -> None:
+        """One commit: from now on these are all there are, and an outbox row for each that lapsed."""
 
 
 class CustomerStore(Protocol):
     """What is on disk of one customer, wherever it is."""
 
-    async def find(self, id_token: IdToken) -> Sequence[str]:
-        """One text for each row that holds the token."""
+    async def find(self, customer: IdToken | str) -> Sequence[str]:
+        """One text for each row that holds the token; of a text: a token of this value, or of this group."""
 
-    async def forget(self, id_token: IdToken) -> None:
+    async def forget(self, customer: IdToken | str) -> None:
         """One commit: all of it but the local list, and but what is still needed or has still to be delivered."""
 
 
 class MonitorStore(Protocol):
     async def load(self) -> StoredMonitoring: ...
-    async def save(self, installed: Installed) -> None:
-        """One commit: from now on these are the monitors of the CSMS, the base and the level."""
+    async def save(self, installed: Installed, references: Mapping[int, str]) -> None:
+        """One commit: from now on these are the monitors of the CSMS, the base, the level, and what changes are
+        counted from (all that there are, by id)."""
 
-    async def note(self, exceeded: Collection[int], *facts: DurableFact) -> None:
-        """One commit: the thresholds (by id) that are exceeded now are these, and an outbox row for each fact."""
+    async def note(
+        self, exceeded: Collection[int], references: Mapping[int, str], *facts: DurableFact
+    ) -> None:
+        """One commit: the thresholds (by id) that are exceeded now are these, changes are counted from these values,
+        and an outbox row for each fact."""
 
     async def reserve_event_ids(self, last: int) -> None:
         """Event ids up to `last` may be in use from now on."""

@@ -329,6 +329,22 @@ def of_csms(installed: Iterable[InstalledProfile]) -> Installed:
     return tuple(each for each in installed if each.profile.purpose is not Purpose.EXTERNAL)
 
 
+def over(installed: Iterable[InstalledProfile], now: datetime) -> Installed:
+    """Those of the CSMS that never limit anything again; they make room when there is none."""
+    return tuple(each for each in of_csms(installed) if _is_over(each.profile, now))
+
+
+def _is_over(profile: ChargingProfile, now: datetime) -> bool:
+    if profile.valid_to is not None and profile.valid_to <= now:
+        return True
+    schedule = profile.schedule
+    if profile.kind is not ProfileKind.ABSOLUTE or profile.purpose is Purpose.TX:
+        return False  # one of a transaction may still hold off the defaults
+    if schedule.starts_at is None or schedule.duration_s is None:
+        return False
+    return (now - schedule.starts_at).total_seconds() >= schedule.duration_s
+
+
 def matching(installed: Iterable[InstalledProfile], wanted: Criteria) -> Installed:
     return tuple(
         each
@@ -366,8 +382,14 @@ def stack_of_station(installed: Iterable[InstalledProfile]) -> list[InstalledPro
 def stacks_of_station(installed: Iterable[InstalledProfile]) -> list[list[InstalledProfile]]:
     """All that limits the whole station: what comes from the CSMS, and each external limit, which holds beside it."""
     installed = tuple(installed)
-    external = [[each] for each in installed if each.profile.purpose is Purpose.EXTERNAL]
-    return [stack_of_station(installed), *external]
+    return [stack_of_station(installed), *([each] for each in external_at(installed, 0))]
+
+
+def external_at(installed: Iterable[InstalledProfile], evse_id: EvseId) -> Installed:
+    """The external limits of one EVSE by itself, or with 0 of the whole station; each of them holds."""
+    return tuple(
+        each for each in installed if each.profile.purpose is Purpose.EXTERNAL and each.evse_id == evse_id
+    )
 
 
 def stack_of_transaction(

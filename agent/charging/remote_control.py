@@ -7,6 +7,7 @@ OCPP 1.6 5.11 (R16-170 to R16-177), 5.12; 3.4 (R16-091 to R16-093).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.charging import reasons
 from agent.charging.ids import EvseId, IdToken
 from agent.charging.reservation import Fit
 from agent.charging.session_values import Phase, Session
@@ -29,18 +30,18 @@ def start_obstacle(session: Session, station: StationState) -> str | None:
     if station.is_resetting:
         return "resetting"
     if station.is_updating:
-        return "updating"
+        return reasons.UPDATING
     if not station.is_clock_trusted:
         return "no trustworthy time"
     if not station.is_registered:
-        return "not accepted by the CSMS yet"
+        return reasons.NOT_ACCEPTED_YET
     if session.stopping_faults:
         return "faulted"
     if not session.operative:
         return "inoperative"
     is_free = session.stage in (SessionState.IDLE, SessionState.PLUGGED, SessionState.FINISHING)
     if not is_free or not session.takes_driver or session.lock_held or session.checking is not None:
-        return "busy"
+        return reasons.RUNS if session.has_transaction else "busy"
     return None
 
 

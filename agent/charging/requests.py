@@ -10,13 +10,12 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from agent.charging.certificates import CertificateRequest, CertificateResult
 from agent.charging.display import DisplayMessage, MessageVerdict
 from agent.charging.facts import MeterSampled
 from agent.charging.ids import (
-    CertificateUse,
     ConnectorId,
     EvseId,
-    HashAlgorithm,
     IdToken,
     IdTokenInfo,
     LogKind,
@@ -64,6 +63,8 @@ class RequestStart(Struct, frozen=True):
 
 class RequestStop(Struct, frozen=True):
     transaction_id: TransactionId
+    is_local: bool = False
+    """Somebody at the station asks (its page), not the CSMS."""
 
 
 class TellTransactions(Struct, frozen=True):
@@ -171,9 +172,10 @@ MonitoringRequest: TypeAlias = SetMonitors | ClearMonitors | SetMonitoringBase |
 
 
 class AboutCustomer(Struct, frozen=True):
-    """What is known of the customer with this token; `clears`: and forget it. 2.0.1 N09, N10."""
+    """What is known of a customer; `clears`: and forget it. 2.0.1 N09, N10."""
 
-    id_token: IdToken
+    customer: IdToken | str
+    """A token; or a text that is the value of a token of any type, or the name of a group of tokens."""
     clears: bool
 
 
@@ -300,85 +302,6 @@ class UpdateFirmware(Struct, frozen=True):
         return self.signing_certificate is not None
 
 
-class CertificateHash(Struct, frozen=True):
-    """Which certificate, in the words of OCSP (RFC 6960): hashes of its issuer in hex, serial number in hex."""
-
-    algorithm: HashAlgorithm
-    issuer_name_hash: str
-    issuer_key_hash: str
-    serial_number: str
-
-
-class CertificateVerdict(StrEnum):
-    ACCEPTED = "Accepted"
-    REJECTED = "Rejected"
-    """The certificate is not as it should be, or there is no room for it."""
-    FAILED = "Failed"
-    """It could be done in principle, but not here and now."""
-    NOT_FOUND = "NotFound"
-
-
-class CertificateAnswer(Struct, frozen=True):
-    verdict: CertificateVerdict
-    reason: str = ""
-
-
-class InstalledCertificates(Struct, frozen=True):
-    hashes: tuple[CertificateHash, ...]
-
-
-class CertificatesByUse(Struct, frozen=True):
-    found: tuple[tuple[CertificateUse, CertificateHash], ...]
-
-
-class InstallCertificate(Struct, frozen=True):
-    """Trust this certificate of an authority from now on. PEM. Security white paper M05, 2.0.1 M05."""
-
-    use: CertificateUse
-    certificate: str
-
-
-class DeleteCertificate(Struct, frozen=True):
-    """Security white paper M04, 2.0.1 M04."""
-
-    certificate: CertificateHash
-    uses: tuple[CertificateUse, ...] = tuple(CertificateUse)
-    """Only one that is installed for one of these."""
-
-
-class ListCertificates(Struct, frozen=True):
-    """Security white paper M03, 2.0.1 M03. Answered with `InstalledCertificates`."""
-
-    use: CertificateUse
-
-
-class ListCertificatesByUse(Struct, frozen=True):
-    """What is installed for any of these uses. 2.0.1 M03. Answered with `CertificatesByUse`."""
-
-    uses: tuple[CertificateUse, ...]
-
-
-class RequestOwnCertificate(Struct, frozen=True):
-    """Make a new key pair and ask the CSMS to have it signed. Security white paper A02, 2.0.1 A02."""
-
-
-class TakeOwnCertificate(Struct, frozen=True):
-    """The signed certificate of the station, PEM, with the authorities between it and the root behind it."""
-
-    chain: str
-
-
-CertificateRequest: TypeAlias = (
-    InstallCertificate
-    | DeleteCertificate
-    | ListCertificates
-    | ListCertificatesByUse
-    | RequestOwnCertificate
-    | TakeOwnCertificate
-)
-CertificateResult: TypeAlias = CertificateAnswer | InstalledCertificates | CertificatesByUse
-
-
 class ShowTokenPrice(Struct, frozen=True):
     """What charging costs this driver, in words; shown where the token is or will be used."""
 
@@ -483,18 +406,23 @@ class ClearProfiles(Struct, frozen=True):
 
 
 class LimitExternally(Struct, frozen=True):
-    """Somebody else than the CSMS limits the whole station; replaces what the same origin has set. 2.0.1 K11, K12."""
+    """Somebody else than the CSMS limits the station, or one EVSE; replaces what the same origin has set there.
+
+    Unknown: no such EVSE. 2.0.1 K11, K12."""
 
     origin: LimitOrigin
     schedule: ChargingSchedule
     """Without a start it begins now. With a duration it lifts itself."""
     is_grid_critical: bool | None = None
+    evse_id: EvseId = 0
+    """0: the whole station, the sum of its EVSEs."""
 
 
 class LiftExternalLimit(Struct, frozen=True):
-    """Unknown: that origin has set none. 2.0.1 K13."""
+    """Unknown: that origin has set none there. 2.0.1 K13."""
 
     origin: LimitOrigin
+    evse_id: EvseId = 0
 
 
 class ComposeSchedule(Struct, frozen=True):

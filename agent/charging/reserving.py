@@ -9,6 +9,7 @@ OCPP 1.6 3.11, 5.1, 5.13 (R16-228 to R16-242, R16-110); 2.0.1 H01 to H04.
 import asyncio
 import logging
 
+from agent.charging import reasons
 from agent.charging.availability import STATION
 from agent.charging.core import StationCore
 from agent.charging.facts import (
@@ -17,6 +18,7 @@ from agent.charging.facts import (
     Fact,
     FaultRaised,
     ReservationEnded,
+    ReservationLapsed,
     ReservationMade,
     TransactionStarted,
     TransactionUpdated,
@@ -47,6 +49,8 @@ LONGEST_WAIT_S = 10.0
 CLOCK_WAIT_S = 60.0
 """After a start nothing expires before the CSMS gave the time, or this long has passed: the clock may be wrong."""
 STORE_RETRY_S = (1.0, 5.0, 60.0)
+_UNKNOWN_TO_THE_CSMS = frozenset({ReservationEnd.EXPIRED, ReservationEnd.REMOVED})
+"""What it cancelled itself, or a transaction used, it knows (2.0.1 H01.FR.16, H01.FR.17, H04.FR.01)."""
 
 
 class Reserving:
@@ -56,6 +60,8 @@ class Reserving:
         self._held: dict[int, Reservation] = {}
         """By id, in the order in which they were made."""
         self._timer: asyncio.TimerHandle | None = None
+        self._lapsed: tuple[ReservationLapsed, ...] = ()
+        """Ends that are not on the disk yet, of which the CSMS is to be told."""
         self._time_is_known_at = 0.0
         """Loop time from which on the clock counts."""
         self._writing = asyncio.Lock()
@@ -172,7 +178,7 @@ class Reserving:
                 if former is not None:
                     self._held[wanted.reservation_id] = former
             core.store_failed(error)
-            return ReserveAnswer(ReserveVerdict.REJECTED, "not stored")
+            return ReserveAnswer(ReserveVerdict.REJECTED, reasons.NOT_STORED)
         if self._held.get(wanted.reservation_id) is not wanted:  # something happened while it was written
             return ReserveAnswer(ReserveVerdict.OCCUPIED, "it has ended already")
         core.publish(ReservationMade(wanted, core.clock.now()))
@@ -183,7 +189,7 @@ class Reserving:
         """R16-240."""
         reservation = self._held.get(reservation_id)
         if reservation is None:
-            return Answer(Verdict.REJECTED, "no such reservation")
+            return Answer(Verdict.REJECTED, reasons.NO_SUCH_RESERVATION)
         self._drop(reservation, ReservationEnd.CANCELED)
         try:
             await self._save()
@@ -213,6 +219,8 @@ class Reserving:
         log.info("reservation %d has ended: %s", reservation.reservation_id, end)
         fact = ReservationEnded(reservation, end, self._core.clock.now())
         asyncio.get_running_loop().call_soon(self._core.publish, fact)
+        if end in _UNKNOWN_TO_THE_CSMS:
+            self._lapsed += (ReservationLapsed(reservation.reservation_id, end, fact.at),)
         self._follow()
 
     def _watch_expiry(self) -> None:
@@ -229,15 +237,19 @@ class Reserving:
     # --- the disk --------------------------------------------------------------------------------------
 
     async def _save(self) -> None:
-        """Raises StoreError."""
+        """What holds, with what lapsed since; who listens hears of that then. Raises StoreError."""
         async with self._writing:
             self._is_stale = False
+            lapsed = self._lapsed
             try:
-                await self._store.save(self.held)
+                await self._store.save(self.held, *lapsed)
             except StoreError:
                 self._follow()
                 raise
+            self._lapsed = self._lapsed[len(lapsed) :]
         self._core.store_worked()
+        for fact in lapsed:
+            self._core.publish(fact)
 
     def _follow(self) -> None:
         """See to it that the disk knows what holds, sooner or later."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from agent.charging import display
+from agent.charging import display, reasons
 from agent.charging.core import StationCore
 from agent.charging.display import DisplayMessage, Messages, MessageVerdict, Offer, Scene
 from agent.charging.facts import Fact
@@ -98,6 +98,8 @@ class Screens:
     @property
     def messages(self) -> Messages:
         """Those that are kept, in the order in which they were set."""
+        if not self._messages:
+            return ()
         gone = display.over(self._messages, self._running(), self._core.clock.now())
         return display.without(self._messages, gone)
 
@@ -121,12 +123,12 @@ class Screens:
             left = display.without(self.messages, replaced)
             most = self._core.settings.integer("display_messages_max")
             if len(left) >= most:  # O01.FR.11, O02.FR.11
-                return MessageAnswer(MessageVerdict.REJECTED, f"{most} messages are kept, no more fit in")
+                return MessageAnswer(MessageVerdict.REJECTED, f"{reasons.NO_ROOM}: {most} messages are kept")
             try:
                 await self._store.replace([each.message_id for each in replaced], new)
             except StoreError as error:
                 self._core.store_failed(error)
-                return MessageAnswer(MessageVerdict.REJECTED, "not stored")
+                return MessageAnswer(MessageVerdict.REJECTED, reasons.NOT_STORED)
             self._core.store_worked()
             self._messages = (*display.without(self._messages, replaced), new)
         self.refresh()
@@ -137,7 +139,7 @@ class Screens:
         if not self._screens:
             return MessageAnswer(MessageVerdict.REJECTED, "there is no display")
         if not settings.flag("display_enabled"):
-            return MessageAnswer(MessageVerdict.REJECTED, "the display of messages is switched off")
+            return MessageAnswer(MessageVerdict.REJECTED, f"{reasons.SWITCHED_OFF}: the display of messages")
         offer = Offer(
             frozenset(settings.listed("display_formats")),
             frozenset(settings.listed("display_priorities")),
@@ -154,7 +156,7 @@ class Screens:
             if not gone:
                 return Answer(Verdict.UNKNOWN, "no such message")
             if not await self._delete(gone):
-                return Answer(Verdict.REJECTED, "not stored")
+                return Answer(Verdict.REJECTED, reasons.NOT_STORED)
         self.refresh()
         return Answer(Verdict.ACCEPTED)
 

@@ -139,7 +139,12 @@ def _check_for_start(session: Session, event: events.TokenOffered, _policy: Poli
         return session, (Refuse(event.id_token, "busy"),)
     after = replace(session, stage=SessionState.AUTHORIZING, checking=event.id_token)
     check = CheckToken(
-        event.id_token, Purpose.START, event.trigger, event.connector_id, event.remote_start_id
+        event.id_token,
+        Purpose.START,
+        event.trigger,
+        event.connector_id,
+        event.remote_start_id,
+        event.group,
     )
     return after, (check,)
 

@@ -92,7 +92,7 @@ def stop(session: Session, why: Stop, policy: Policy) -> Outcome:
         stage=SessionState.FINISHING,
         finished=True,
         ev_disconnected=False,
-        lock_held=session.locked is not None and (session.lock_held or _keeps_lock(reason, why, policy)),
+        lock_held=_has_cable(session) and (session.lock_held or _keeps_lock(reason, why, policy)),
         ended_by=reason,
     )
     awaits_cable = session.stage is SessionState.AUTHORIZED or (
@@ -104,6 +104,11 @@ def stop(session: Session, why: Stop, policy: Policy) -> Outcome:
     state = ChargingState.EV_CONNECTED if session.plugged else ChargingState.IDLE
     close = CloseTransaction(reason, why.trigger, why.id_token or session.id_token, state)
     return replace(after, phase=Phase.CLOSING), (close, *timer)
+
+
+def _has_cable(session: Session) -> bool:
+    """A socket with a cable in it, whether its other end is in the car or not: an empty one is kept from nobody."""
+    return session.locked is not None and (session.plugged or session.locked)
 
 
 def _keeps_lock(reason: StopReason, why: Stop, policy: Policy) -> bool:

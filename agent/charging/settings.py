@@ -183,7 +183,7 @@ class Settings:
         return self._fixed.get(name, self._values[name])
 
     def has(self, name: str) -> bool:
-        return self.raw(name) is not None
+        return name in self._rows and name not in self._absent
 
     def integer(self, name: str) -> int:
         return int(self._text(name, Kind.INTEGER))
@@ -204,13 +204,14 @@ class Settings:
 
     def _text(self, name: str, kind: Kind | None) -> str:
         row = self._rows[name]
-        if kind is not None and row.kind is not kind:
+        if row.kind is not kind and kind is not None:
             raise TypeError(f"{name} is {row.kind}, not {kind}")
-        return self._fixed.get(name, self._values[name])
+        return self._fixed[name] if name in self._fixed else self._values[name]
 
     def rows(self) -> Iterable[Setting]:
         """What this station has, in the order of the table, its own ones last."""
-        return [row for row in self._rows.values() if self.has(row.name)]
+        absent = self._absent
+        return [row for name, row in self._rows.items() if name not in absent]
 
     def mutability(self, name: str) -> Mutability:
         """As in the table, unless the hardware leaves no choice."""

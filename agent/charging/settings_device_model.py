@@ -249,7 +249,7 @@ DEVICE_MODEL_ROWS: tuple[Setting, ...] = (
         0,
         None,
         "AuthCacheCtrlr.LifeTime",
-        "How long the authorization cache knows a token after the CSMS last spoke of it, if the CSMS gave no date."
+        "How long the authorization cache knows a token after it was last used, if the CSMS gave no date."
         " 0 = for ever.",
         unit="s",
         most=YEAR_S,
@@ -267,6 +267,13 @@ DEVICE_MODEL_ROWS: tuple[Setting, ...] = (
         None,
         "LocalAuthListCtrlr.DisablePostAuthorize",
         "A token that the local authorization list says is not valid is refused without asking the CSMS.",
+    ),
+    flag(
+        "nobody_is_asked",
+        False,
+        None,
+        "AuthCtrlr.DisableRemoteAuthorization",
+        "Only the authorization cache and the local authorization list decide on a token: no Authorize is sent.",
     ),
     flag(
         "list_knows_dates",

@@ -274,6 +274,14 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         "Keep one root certificate of the CSMS and one to fall back to; a new one must be signed by the old one.",
         mutability=_RO,
     ),
+    flag(
+        "allow_wildcards",
+        False,
+        None,
+        "SecurityCtrlr.AllowCSMSTLSWildcards",
+        "Speak 2.x also with a CSMS whose TLS certificate names it by a wildcard, such as *.example.com. In 1.6 that is"
+        " always allowed.",
+    ),
     integer(
         "certificate_chain_max_length",
         10_000,
@@ -281,6 +289,7 @@ FEATURE_ROWS: tuple[Setting, ...] = (
         "SecurityCtrlr.MaxCertificateChainSize",
         "Characters that a signed certificate with its chain may have.",
         least=1,
+        most=10_000,
         mutability=_RO,
     ),
     replace(

@@ -292,7 +292,8 @@ _ROWS: tuple[Setting, ...] = (
         100,
         "LightIntensity",
         "ChargingStatusIndicator.LightIntensity",
-        "Brightness of the light, in percent of the brightest. 0 = dark.",
+        "Brightness of the light, in percent of the brightest. 0 = dark; the lights of this hardware know only on and"
+        " off, so anything else is on.",
         unit="%",
         most=100,
     ),
@@ -423,14 +424,14 @@ _ROWS: tuple[Setting, ...] = (
         kind=Kind.HEX,
         default="",
         least=32,
-        most=128,
+        most=512,
         most16=40,
         mutability=Mutability.WRITE_ONLY,
         key16="AuthorizationKey",
         component="SecurityCtrlr",
         variable="BasicAuthPassword",
         doc="Password of the station for HTTP Basic as hex digits: 16 to 20 bytes in 1.6. 2.x writes it as text, 16 to"
-        " 64 bytes of UTF-8. Never shown. Empty = the password of the configuration file.",
+        " 64 characters. Never shown. Empty = the password of the configuration file.",
     ),
     replace(
         integer(

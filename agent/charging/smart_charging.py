@@ -21,6 +21,7 @@ from agent.charging.profiles import (
     Purpose,
     RateUnit,
     Scope,
+    external_at,
     stack_of_defaults,
     stack_of_transaction,
     stacks_of_station,
@@ -210,14 +211,44 @@ Cut: TypeAlias = tuple[int, list[Stretch | None]]
 
 
 def line_of(installed: Installed, outlet: Outlet, window: Span) -> list[Stretch]:
-    """Which profiles limit this EVSE in `window`, the station's limit apart."""
+    """Which profiles limit this EVSE in `window`, the station's limit apart: the lowest counts (SC.01)."""
+    lines = lines_of(installed, outlet, window)
+    return lines[0] if len(lines) == 1 else _lowest(lines, outlet.supply, window)
+
+
+def lines_of(installed: Installed, outlet: Outlet, window: Span) -> list[list[Stretch]]:
+    """What the CSMS has set for this EVSE, and each external limit of it, which holds beside that."""
     began = window[0] if outlet.began is None else outlet.began
-    return line_of_transaction(
+    of_csms = line_of_transaction(
         stack_of_transaction(installed, outlet.transaction_id),
         stack_of_defaults(installed, outlet.scope),
         began,
         window,
     )
+    return [of_csms, *(line_of_station([each], window) for each in external_at(installed, outlet.evse_id))]
+
+
+def _lowest(lines: Sequence[list[Stretch]], supply: Supply, window: Span) -> list[Stretch]:
+    """One line of several: at every second whoever leaves the least, the first one among equals."""
+    cuts = _cuts(lines, window)
+    ends = [*(cut[0] for cut in cuts[1:]), window[1]]
+    merged: list[Stretch] = []
+    for (start, prevailing), end in zip(cuts, ends, strict=True):
+        standing = [stretch for stretch in prevailing if stretch is not None]
+        if standing:
+            lowest = min(standing, key=lambda each: _worth(each, supply, RateUnit.AMPERE))
+            merged.append((start, end, lowest[2], lowest[3]))
+    return merged
+
+
+def _worth(stretch: Stretch, supply: Supply, unit: RateUnit) -> float:
+    """Its limit in `unit`."""
+    _start, _end, profile, period = stretch
+    given_in = profile.schedule.unit
+    if given_in is unit:
+        return period.limit
+    spread = replace(supply, phases_in_use=None) if profile.spreads_as_given else supply
+    return spread.convert(period.limit, given_in, period.phases, unit)
 
 
 def _own(outlet: Outlet, local: float, stretch: Stretch | None, unit: RateUnit) -> Own:
@@ -225,14 +256,10 @@ def _own(outlet: Outlet, local: float, stretch: Stretch | None, unit: RateUnit) 
     supply = outlet.supply
     if stretch is None:
         return local, supply.phases, None
-    _start, _end, profile, period = stretch
-    limit, given_in = period.limit, profile.schedule.unit
-    if given_in is not unit:
-        spread = replace(supply, phases_in_use=None) if profile.spreads_as_given else supply
-        limit = spread.convert(limit, given_in, period.phases, unit)
+    limit = _worth(stretch, supply, unit)
     if limit >= local:
         return local, supply.phases, None
-    return limit, min(period.phases, supply.phases), profile
+    return limit, min(stretch[3].phases, supply.phases), stretch[2]
 
 
 class _Sharing:
@@ -250,9 +277,13 @@ class _Sharing:
         self._claims = [Claim(0.0, 0.0, outlet.draw) for outlet in outlets]
 
     def share(self, stretches: Sequence[Stretch | None], cap: Stretch) -> float:
-        supply, cap_unit, period = self._outlets[self._asked].supply, cap[2].schedule.unit, cap[3]
-        if len(self._outlets) == 1:
-            return supply.convert(period.limit, cap_unit, period.phases, self._unit)
+        supply, period = self._outlets[self._asked].supply, cap[3]
+        is_alone = len(self._outlets) == 1
+        if is_alone and cap[2].schedule.unit is self._unit:
+            return period.limit
+        limit, cap_unit = _limit_of_station(cap, self._outlets)
+        if is_alone:
+            return supply.convert(limit, cap_unit, period.phases, self._unit)
         is_new_unit, self._cap_unit = cap_unit is not self._cap_unit, cap_unit
         for index, stretch in enumerate(stretches):
             if is_new_unit or stretch is not self._seen[index]:
@@ -261,8 +292,18 @@ class _Sharing:
         mine = self._claims[self._asked]
         if mine.most < mine.least:
             return math.inf  # its own limit pauses it: it takes nothing, whatever the others get
-        share = shared(period.limit, self._claims)[self._asked]
+        share = shared(limit, self._claims)[self._asked]
         return supply.convert(share, cap_unit, supply.phases, self._unit)
+
+
+def _limit_of_station(cap: Stretch, outlets: Sequence[Outlet]) -> tuple[float, RateUnit]:
+    """One in watt that spreads as given holds for each phase, however few of them an EV uses (2.0.1 K01.FR.50)."""
+    profile, period = cap[2], cap[3]
+    unit = profile.schedule.unit
+    if unit is RateUnit.AMPERE or not profile.spreads_as_given:
+        return period.limit, unit
+    supply = Supply(outlets[0].supply.voltage_v, max(outlet.supply.phases for outlet in outlets))
+    return supply.convert(period.limit, unit, period.phases, RateUnit.AMPERE), RateUnit.AMPERE
 
 
 def _claim(outlet: Outlet, stretch: Stretch | None, unit: RateUnit) -> Claim:
@@ -322,8 +363,8 @@ def on_one_phase(installed: Installed, outlets: Sequence[Outlet], now: int) -> f
     caps = _caps_at(_cap_lines(installed, window), now)
     found = set()
     for outlet in able:
-        own = _at(line_of(installed, outlet, window), now)
-        if any(stretch is not None and stretch[3].phases == 1 for stretch in (own, *caps)):
+        own = [_at(line, now) for line in lines_of(installed, outlet, window)]
+        if any(stretch is not None and stretch[3].phases == 1 for stretch in (*own, *caps)):
             found.add(outlet.evse_id)
     return frozenset(found)
 

@@ -1,14 +1,16 @@
 """Frozen pictures of the station, for everyone who reads state that `station.py` owns.
 
-A snapshot is cheap (built on demand from values that are already frozen) and never changes afterwards.
+A snapshot is cheap (built on demand from values that are already frozen) and never changes afterwards. Structs, because
+one is made for nearly every message: a frozen dataclass of this size takes twice as long.
 Front ends derive their connector status from it; the local API shows it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from agent.charging.facts import FirmwareStatusChanged, LogUploadChanged
 from agent.charging.ids import ChargingState, ConnectorId, EvseId, IdToken, Reservation, TransactionId
@@ -38,8 +40,7 @@ class SessionState(StrEnum):
     """The transaction ended, the cable is still in."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionSnapshot:
+class TransactionSnapshot(Struct, frozen=True):
     transaction_id: TransactionId
     id_token: IdToken | None
     started_at: datetime
@@ -54,8 +55,7 @@ class TransactionSnapshot:
     """It goes on after a power cut, or after its EV was away."""
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveFault:
+class ActiveFault(Struct, frozen=True):
     code: str
     since: datetime
     detail: str = ""
@@ -74,8 +74,7 @@ class LimitSource(StrEnum):
     EXTERNAL = "ChargingStationExternalConstraints"
 
 
-@dataclass(frozen=True, slots=True)
-class LimitInForce:
+class LimitInForce(Struct, frozen=True):
     """The most that an EVSE may offer now, in A per phase, and what says so; below 6 A it pauses."""
 
     current_a: float
@@ -83,8 +82,7 @@ class LimitInForce:
     profile_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EvseSnapshot:
+class EvseSnapshot(Struct, frozen=True):
     evse_id: EvseId
     connectors: int
     connector_id: ConnectorId
@@ -123,8 +121,7 @@ class EvseSnapshot:
         return any(fault.stops_charging for fault in self.faults)
 
 
-@dataclass(frozen=True, slots=True)
-class StationSnapshot:
+class StationSnapshot(Struct, frozen=True):
     is_operative: bool
     faults: tuple[ActiveFault, ...]
     evses: Mapping[EvseId, EvseSnapshot]

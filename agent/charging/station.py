@@ -207,7 +207,7 @@ class Station:
         await core.listing.load()
         await core.reserving.load()
         for found in await core.journal.open_transactions():
-            core.clock.not_before(found.last_register_at)
+            core.clock.not_before(found.last_seen_at)
             runner = core.runners.get(found.started.evse_id)
             if runner is not None and self.settings.flag("resume_after_power_loss"):
                 await self._resume(runner, found)
@@ -403,6 +403,10 @@ class Station:
         """Components and variables of the station, as 2.x sees it."""
         return self.description.model
 
+    def device_model_in(self, picture: StationSnapshot) -> "DeviceModel":
+        """The same for who has a `picture` of now already: another one would cost more than the look-up."""
+        return self.description.model_in(picture)
+
     def evse_snapshot(self, evse_id: EvseId) -> EvseSnapshot:
         """Raises KeyError for an unknown EVSE."""
         return self._core.runners[evse_id].snapshot()
@@ -448,9 +452,14 @@ class Station:
         is_open = is_waiting and self.settings.flag("sessions_before_update")
         self._core.set_updating(is_updating and not is_open)
 
+    @property
+    def is_idle(self) -> bool:
+        """No transaction runs."""
+        return not any(runner.session.has_transaction for runner in self._core.runners.values())
+
     async def wait_until_idle(self) -> None:
         """Until no transaction runs. One can start meanwhile unless `set_updating(True)` forbids it."""
-        while any(runner.session.has_transaction for runner in self._core.runners.values()):
+        while not self.is_idle:
             for runner in self._core.runners.values():
                 await runner.wait_until_closed(None)
 
@@ -480,8 +489,10 @@ class Station:
         if not self.settings.flag("accepted_once"):
             self._core.start_task("first acceptance", self._keep_acceptance)
 
-    def on_clock_set(self) -> None:
-        """The wall clock was moved: whatever waits for a time of day looks at it again."""
+    def on_clock_set(self, by_s: float = 0.0) -> None:
+        """The wall clock was moved, by `by_s` seconds: whatever waits for a time of day looks at it again."""
+        for runner in self._core.runners.values():
+            runner.books.clock_moved(by_s)
         self._core.sampling.arm_grid()
         self._core.limiting.refresh()
         self._core.screens.refresh()

@@ -8,11 +8,12 @@ Requirements" 3.1 (the 1.6 part); 2.0.1 block I uses the same values.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import datetime, timedelta, timezone
+from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 POWER_BAND = 0.05
 """A power that wavers around its threshold by less than this share of it triggers once."""
@@ -140,9 +141,13 @@ def _side(before: bool | None, threshold_w: float | None, power_w: float | None)
     return power_w >= threshold_w - band_w if before else power_w >= threshold_w + band_w
 
 
+_ALL_DIGITS = Context(prec=400)
+"""Enough for the largest number that JSON brings: the usual 28 digits refuse it with an exception."""
+
+
 def amount_text(amount: float, decimals: int) -> str:
-    """Rounded to `decimals` places, half up, as money is."""
-    exact = Decimal(str(amount)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    """Rounded to `decimals` places, half up, as money is. Takes every finite number."""
+    exact = Decimal(str(amount)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, _ALL_DIGITS)
     return f"{exact:f}"
 
 
@@ -159,6 +164,16 @@ def parse_offset(text: str) -> timedelta:
         raise ValueError(f"{text!r} is no offset like +02:00")
     offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
     return -offset if found[1] == "-" else offset
+
+
+def in_local_time(shown: CostShown, offset: timedelta) -> CostShown:
+    """The same instants, written as a clock at the station shows them."""
+    zone, following = timezone(offset), shown.next_price
+    return replace(
+        shown,
+        at=None if shown.at is None else shown.at.astimezone(zone),
+        next_price=None if following is None else replace(following, at=following.at.astimezone(zone)),
+    )
 
 
 def offset_at(now: datetime, offset: str, next_offset: str, next_at: str) -> timedelta:

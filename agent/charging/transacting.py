@@ -7,7 +7,7 @@ OCPP 1.6 5.11, 5.12 (R16-170 to R16-181); 2.0.1 F01 to F03, F06.FR.07, E14.
 import asyncio
 from functools import partial
 
-from agent.charging import events, requests
+from agent.charging import events, reasons, requests
 from agent.charging.authorization import UNQUESTIONED
 from agent.charging.core import StationCore
 from agent.charging.evse_runner import EvseRunner
@@ -32,7 +32,7 @@ class Transacting:
         sessions = {evse_id: runner.session for evse_id, runner in self._core.runners.items()}
         evse_id, driver = request.evse_id, _driver_of(request)
         if self._core.identification.is_master(request.group):
-            return Answer(Verdict.REJECTED, "a master pass starts nothing")
+            return Answer(Verdict.REJECTED, f"{reasons.INVALID_TOKEN}: a master pass starts nothing")
         if evse_id is None:
             fits = {each: self._core.reserving.fit(each, driver) for each in sessions}
             evse_id = choose_for_start(sessions, self._core.state, fits)
@@ -40,7 +40,7 @@ class Transacting:
                 return Answer(Verdict.REJECTED, "no EVSE is free")
         runner = self._core.runners.get(evse_id)
         if runner is None or not 1 <= (request.connector_id or 1) <= runner.ports.connectors:
-            return Answer(Verdict.REJECTED, "no such EVSE or connector")
+            return Answer(Verdict.REJECTED, reasons.NO_SUCH_CONNECTOR)
         obstacle = start_obstacle(runner.session, self._core.state)
         obstacle = obstacle or self._connector_obstacle(runner, request.connector_id)
         fit = self._core.reserving.fit(evse_id, driver, request.connector_id)
@@ -63,6 +63,7 @@ class Transacting:
                     TriggerReason.REMOTE_START,
                     request.connector_id,
                     request.remote_start_id,
+                    request.group,
                 )
             )
         else:
@@ -76,7 +77,7 @@ class Transacting:
         runner.hear(
             events.TokenVerified(
                 request.id_token,
-                None,
+                request.group,
                 TriggerReason.REMOTE_START,
                 connector_id or reserving.connector_of(claimed, runner.session),
                 request.remote_start_id,
@@ -97,7 +98,11 @@ class Transacting:
         for runner in self._core.runners.values():
             book = runner.books.book
             if book is not None and book.started.transaction_id == request.transaction_id:
-                stop = events.StopRequested(StopReason.REMOTE, TriggerReason.REMOTE_STOP, is_final=False)
+                stop = (
+                    events.StopRequested(StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED)
+                    if request.is_local
+                    else events.StopRequested(StopReason.REMOTE, TriggerReason.REMOTE_STOP, is_final=False)
+                )
                 runner.hear(stop)
                 return Answer(Verdict.ACCEPTED)
         return Answer(Verdict.REJECTED, "no such transaction")

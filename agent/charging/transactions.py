@@ -7,7 +7,7 @@ OCPP 1.6 4.8, 4.10, 7.31; 2.0.1 E01, E06 (seqNo).
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace as replace_fact
 
@@ -176,6 +176,12 @@ class Book:
             charged_s=self._charged_until(fact.at),
         )
 
+    def clock_moved(self, by_s: float) -> "Book":
+        """The wall clock was set: the time in which energy flows is billed, and has not changed by that."""
+        if self.state_at is None:
+            return self
+        return replace(self, state_at=self.state_at + timedelta(seconds=by_s))
+
     def _charged_until(self, at: datetime) -> float | None:
         """A clock that was set back takes nothing away."""
         if self.charged_s is None or self.state is not ChargingState.CHARGING or self.state_at is None:
@@ -261,13 +267,14 @@ class Book:
         samples: tuple[Sample, ...],
         state: ChargingState | None = None,
     ) -> TransactionStopped:
+        """Never before its start, also where the clock was set back in between."""
         begun = self.started
         charged_s = self._charged_until(at)
         return TransactionStopped(
             transaction_id=begun.transaction_id,
             evse_id=begun.evse_id,
             connector_id=begun.connector_id,
-            at=at,
+            at=max(at, begun.at),
             seq_no=self.next_seq_no,
             id_token=id_token,
             meter_stop_wh=self.register_wh,

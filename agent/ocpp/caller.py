@@ -21,6 +21,7 @@ from agent.errors import (
     LocalProtocolError,
     RemoteProtocolError,
 )
+from agent.log_fields import about
 from agent.ocpp.codec import decode
 from agent.ocpp.frontend import Call, FrontEnd, Notice, Outcome, OwnCalls, ResultReader
 from agent.ocpp.outbox import CallQueue, Order, OwnCall, busy_pause_s, is_peer_busy
@@ -139,11 +140,12 @@ class Caller:
         if message is None:
             call.on_outcome(None)
             return
-        message_id, text = rpc.call(message.action, message.payload)
+        action = message.action
+        message_id, text = rpc.call(action, message.payload)
         self._in_flight = call
         self.last_call_time = self._clock.time()
         timeout_s = self._settings.integer("message_timeout_s")
-        self._timers.set("answer", timeout_s, lambda: self._expire(rpc, message_id, timeout_s))
+        self._timers.set("answer", timeout_s, lambda: self._expire(rpc, message_id, action, timeout_s))
         self._write(text)
 
     def take_result(self, event: ResultReceived) -> None:
@@ -180,11 +182,12 @@ class Caller:
         call.on_failure(error)
         self.pump()
 
-    def _expire(self, rpc: Rpc, message_id: str, timeout_s: float) -> None:
+    def _expire(self, rpc: Rpc, message_id: str, action: str, timeout_s: float) -> None:
         rpc.expire(message_id)
         call = self._end_flight()
         if call is not None:
-            call.on_failure(CallTimeout(f"no answer within {timeout_s:g} s"))
+            with about(message_id=message_id, action=action):
+                call.on_failure(CallTimeout(f"no answer within {timeout_s:g} s"))
         self.pump()
 
     def _end_flight(self) -> OwnCall | None:

@@ -27,6 +27,7 @@ CONVENTIONS: Mapping[str, Conventions] = {
         samples_main_meter=False,
         queues_idle_readings=False,
         asks_for_other_tokens=True,
+        in_use_is_valid=False,
         keeps_list_version=True,
         hears_every_alarm=True,
         availability_has_layers=True,

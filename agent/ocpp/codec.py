@@ -7,7 +7,7 @@ OCPP-J 1.6 4.2.3 table 7, OCPP 2.0.1 Part 4 table 8.
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum, unique
 from functools import cache
 from typing import Any, Final, NoReturn, TypeVar
@@ -52,7 +52,26 @@ _NAMED_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.
 _PLACE = re.compile(r" - at `([^`]*)`$")
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 _BAD_TIME = "Invalid RFC3339"
-_ENCODER = msgspec.json.Encoder()
+
+
+class WireTime(datetime):
+    """A time of a payload that is sent with milliseconds, where msgspec would write six decimals."""
+
+    __slots__ = ()
+
+
+def _wire_text(value: object) -> str:
+    """What msgspec calls for what it does not know; among our payloads that is a `WireTime` only."""
+    if not isinstance(value, WireTime):
+        raise TypeError(f"{type(value).__name__} cannot be encoded")
+    if value.tzinfo is not UTC:
+        text = value.isoformat(timespec="milliseconds")
+        return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+    clock = value.hour, value.minute, value.second, value.microsecond // 1000
+    return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (value.year, value.month, value.day, *clock)  # noqa: UP031 - half the time
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_wire_text)
 
 
 _decoder: Final[Callable[[Any], msgspec.json.Decoder[Any]]] = cache(msgspec.json.Decoder)

@@ -10,7 +10,6 @@ OCPP-J 1.6 chapter 4, OCPP 1.6 4.2, 4.6, 4.9.
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
@@ -20,7 +19,6 @@ from agent.charging.facts import (
     Fact,
     MeterRead,
     MomentaryFact,
-    ReservationEnded,
     TransactionMetered,
 )
 from agent.charging.ids import BootReason, EvseId, IdToken, IdTokenInfo, TransactionId
@@ -28,7 +26,8 @@ from agent.charging.ports import Clock, Outbox
 from agent.charging.requests import ShowTokenPrice, TransferResult
 from agent.charging.settings import Settings
 from agent.charging.snapshot import StationSnapshot
-from agent.errors import AgentError, LinkClosed, LocalProtocolError, RemoteProtocolError
+from agent.errors import AgentError, CallTimeout, LinkClosed, LocalProtocolError, RemoteProtocolError
+from agent.log_fields import about_message, handle_message
 from agent.ocpp.caller import Caller
 from agent.ocpp.codec import Category, decode, encode
 from agent.ocpp.delivery import Delivery
@@ -60,7 +59,7 @@ from agent.ocpp.frontend import (
     TransferNotice,
 )
 from agent.ocpp.heartbeats import Heartbeats
-from agent.ocpp.outbox import Order, OwnCall
+from agent.ocpp.outbox import Order, OwnCall, order_of_answer
 from agent.ocpp.partners import LinkPort, MessageRecord, StationPort
 from agent.ocpp.registration import BootSchedule
 from agent.ocpp.rpc import CallReceived, ErrorReceived, Event, Ignored, Refused, ResultReceived, Rpc
@@ -124,8 +123,6 @@ class Conversation:
         self._gate = _CLOSED
         self._rpc: Rpc | None = None
         self._offline_since = 0.0
-        self._ended: deque[ReservationEnded] = deque(maxlen=100)
-        """Reservations of whose end the CSMS has still to be told."""
         self._picture: StationSnapshot | None = None
         self._is_in_callback = False
         self._timers = Timers()
@@ -164,7 +161,7 @@ class Conversation:
 
     @property
     def device_model(self) -> "DeviceModel":
-        return self._station.device_model
+        return self._station.device_model_in(self.snapshot())
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -260,6 +257,7 @@ class Conversation:
             self._forget_statuses_after(self._clock.time() - self._offline_since)
             self._go_online()
         else:
+            self._boots.reconnected(self._clock.time())
             self._schedule_boot()
 
     def start_over(self) -> None:
@@ -274,8 +272,11 @@ class Conversation:
         self._record("in", text)
         self._is_in_callback = True
         try:
-            self._take(rpc, rpc.receive(text))
+            event = rpc.receive(text)
+            handle_message(event)
+            self._take(rpc, event)
         finally:
+            handle_message(None)
             self._is_in_callback = False
             self._picture = None
 
@@ -330,6 +331,11 @@ class Conversation:
         else:
             self._reply(rpc, call, response)
 
+    def knows(self, action: str) -> bool:
+        """It is an action of the CSMS in the version that is spoken; False before the first connection."""
+        front_end = self._front_end
+        return front_end is not None and (action in front_end.routes or action in front_end.unsupported)
+
     def _respond_to(self, call: CallReceived) -> Response:
         """The border where a broken payload becomes a category and a crash InternalError; neither goes further."""
         assert self._front_end is not None
@@ -361,13 +367,14 @@ class Conversation:
         """Have the station carry out what a handler asked for, and answer."""
         try:
             response: Reply | Refuse
-            try:
-                async with asyncio.timeout(ASK_LIMIT_S):
-                    response = ask.reply(await self._station.execute(ask.request))
-            except Exception:
-                log.exception("the station failed at %s", call.action)
-                response = Refuse(Category.INTERNAL, "internal error")
-            self._reply(rpc, call, response)
+            with about_message(call):
+                try:
+                    async with asyncio.timeout(ASK_LIMIT_S):
+                        response = ask.reply(await self._station.execute(ask.request))
+                except Exception:
+                    log.exception("the station failed at %s", call.action)
+                    response = Refuse(Category.INTERNAL, "internal error")
+                self._reply(rpc, call, response)
         finally:
             if ask.replies_first:
                 self._caller.release()
@@ -392,13 +399,11 @@ class Conversation:
             self._caller.pump()
 
     def _trigger(self, notice: Notice) -> None:
-        order = Order.BOOT if isinstance(notice, BootNotice) else Order.TRIGGERED
-
         def on_failure(error: AgentError) -> None:
             # No retry: what was asked for was the state of that moment (A.5).
             log.warning("a triggered %s was dropped: %s", type(notice).__name__, error)
 
-        self._caller.enqueue(OwnCall(notice, order, self._absorb, on_failure))
+        self._caller.enqueue(OwnCall(notice, order_of_answer(notice), self._absorb, on_failure))
 
     # --- calls of ours ---------------------------------------------------------------------------------
 
@@ -445,8 +450,8 @@ class Conversation:
         is_best = sources[:1] == ("Heartbeat",) or not self._clock.is_trusted
         if csms_time is None or "Heartbeat" not in sources or not is_best:
             return
-        if self._clock.synchronize(csms_time):
-            self._station.on_clock_set()
+        if by_s := self._clock.synchronize(csms_time):
+            self._station.on_clock_set(by_s)
 
     # --- registration ----------------------------------------------------------------------------------
 
@@ -498,7 +503,7 @@ class Conversation:
         if isinstance(error, LinkClosed):
             return  # it goes again with the next connection
         log.warning("BootNotification failed: %s", error)
-        self._boots.failed(self._clock.time())
+        self._boots.failed(self._clock.time(), is_unanswered=isinstance(error, CallTimeout))
         self._schedule_boot()
 
     def _is_boot_due_again(self) -> bool:
@@ -515,7 +520,6 @@ class Conversation:
         """Accepted, now or before this connection: statuses, heartbeat, and whatever is queued."""
         self._station.on_online(True)
         self._report_statuses(live=False)
-        self._tell_ends()
         self._heartbeats.begin()
         self._delivery.wake()
 
@@ -529,15 +533,7 @@ class Conversation:
             return  # current or nothing
         if not isinstance(fact, TransactionMetered | MeterRead):
             self._report_statuses(live=True)
-        if isinstance(fact, ReservationEnded):
-            self._ended.append(fact)
-            self._tell_ends()
         self._delivery.wake()
-
-    def _tell_ends(self) -> None:
-        """Of reservations; of what ended offline as soon as there is a connection (2.0.1 H04.FR.01)."""
-        while self._ended and self.is_online:
-            self._report(self._ended.popleft())
 
     def _forget_statuses_after(self, offline_s: float) -> None:
         """After a long time offline every status is told again, where the version wants that (2.0.1 B04.FR.01)."""

@@ -26,6 +26,7 @@ from agent.charging.ports import Outbox, OutboxRow
 from agent.charging.settings import Settings
 from agent.charging.tariff import Text
 from agent.errors import AgentError, CallRejected, LinkClosed, LocalProtocolError, StoreError
+from agent.log_fields import about_fact
 from agent.ocpp.frontend import Outcome, TransactionAcknowledged
 from agent.ocpp.outbox import GiveUp, Order, OwnCall, Retry, RetryRule, after_failure
 from agent.supervisor import Pulse
@@ -121,7 +122,8 @@ class Delivery:
                     if not self._wanted.is_set():
                         self._empty.set()
                     break
-                await self._deliver(row)
+                with about_fact(row.fact):
+                    await self._deliver(row)
 
     async def _deliver(self, row: OutboxRow) -> None:
         fact = row.fact
@@ -236,10 +238,11 @@ class Delivery:
 
 def _judged(fact: TransactionFact) -> tuple[IdToken | None, bool]:
     """Of whom the answer to a transaction message speaks (None: of whoever charges), and whether that is for the
-    transaction to obey: who has ended it, or its authorization, is judged for the next time only."""
+    transaction to obey: who has ended it, or its authorization, is judged for the next time only. A start that the
+    cable made names nobody, so that its answer, which may come late, judges nobody either."""
     match fact:
         case TransactionStarted():
-            return fact.id_token, True
+            return fact.id_token, fact.id_token is not None
         case TransactionUpdated():
             ends = fact.trigger is TriggerReason.STOP_AUTHORIZED
             return fact.id_token, not ends

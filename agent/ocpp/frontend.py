@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
+from agent.charging.certificates import CertificateHash
 from agent.charging.facts import (
     DurableFact,
     ExternalLimitLifted,
     ExternalLimitSet,
     MeterSampled,
-    ReservationEnded,
 )
 from agent.charging.ids import BootReason, ConnectorId, EvseId, IdToken, IdTokenInfo, TransactionId
 from agent.charging.profiles import LimitOrigin
-from agent.charging.requests import CertificateHash, Request, TransferResult
+from agent.charging.requests import (
+    Request,
+    TransferResult,
+)
 from agent.charging.settings import Settings
 from agent.charging.snapshot import StationSnapshot
 from agent.charging.tariff import Text
@@ -209,7 +212,6 @@ Notice: TypeAlias = (
     | ExternalLimitSet
     | ExternalLimitLifted
     | MeterSampled
-    | ReservationEnded
     | DurableFact
 )
 
@@ -242,6 +244,14 @@ class Registered(Struct, frozen=True):
     interval_s: int
     csms_time: datetime | None
     """None: the CSMS gave a time without a zone, by which no clock is set."""
+
+
+LONGEST_INTERVAL_S = 2**31 - 1
+
+
+def registered_by(status: str, interval_s: int, at: datetime | None) -> Registered:
+    """What an answer to BootNotification says; a longer interval is cut to LONGEST_INTERVAL_S."""
+    return Registered(Registration(status), min(interval_s, LONGEST_INTERVAL_S), at)
 
 
 class ClockTold(Struct, frozen=True):
@@ -372,6 +382,11 @@ class ResultReader(Generic[P]):
     """What a payload that cannot be read still means: a CALLRESULT says that the call arrived. None: too little."""
     less: "ResultReader[Any] | None" = None
     """Tried on a payload that `payload` does not fit: what cannot be done without."""
+
+
+def acknowledged_by(payload: type[P]) -> ResultReader[P]:
+    """For an answer that says nothing but that the call arrived."""
+    return ResultReader(payload, lambda _: Acknowledged(), Acknowledged())
 
 
 class FrontEnd(Struct, frozen=True):

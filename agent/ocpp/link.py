@@ -27,7 +27,7 @@ from yarl import URL
 from agent.errors import ConnectFailed, LinkClosed
 from agent.ocpp.backoff import BackOff, BackOffLimits, Doubling
 from agent.ocpp.sender import FrameSender
-from agent.ocpp.tls import client_context, failure_kind, verified_chain
+from agent.ocpp.tls import client_context, failure_kind, verified_chain, wildcard_of
 from agent.supervisor import Pulse
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,9 @@ class LinkConfig:
     """Its private key; empty: in the same file."""
     checks_time: bool = True
     """False while nobody has told what time it is: validity periods cannot be judged (W 2.6.1)."""
+    without_wildcards: frozenset[str] = frozenset()
+    """Subprotocols that are not spoken with a CSMS whose certificate fits its host by a wildcard only (2.0.1 errata
+    2025-02, AllowCSMSTLSWildcards)."""
     compression: bool = False
     """Offer permessage-deflate: saves mobile data, costs latency (R16-009)."""
     max_frame_bytes: int = 1_048_576
@@ -240,6 +243,8 @@ class Link:
                 await web_socket.close(code=_NORMAL_CLOSURE)
                 offered = ", ".join(config.subprotocols)
                 raise ConnectFailed(f"the server selected none of {offered}", "REFUSED", status=101)
+            if self._subprotocol in config.without_wildcards:
+                await _refuse_wildcard(web_socket, url)
             await self._serve(web_socket, config)
         finally:
             # A peer that is gone acknowledges nothing: the kernel drops the socket (TCP_USER_TIMEOUT), nobody waits.
@@ -419,11 +424,27 @@ def _session(chosen: list[str]) -> aiohttp.ClientSession:
     return session
 
 
+async def _refuse_wildcard(web_socket: aiohttp.ClientWebSocketResponse, url: str) -> None:
+    """Only now it is known which version it would be. Raises ConnectFailed."""
+    name = wildcard_of(web_socket.get_extra_info("ssl_object"), urlsplit(url).hostname or "")
+    if name is not None:
+        await web_socket.close(code=_NORMAL_CLOSURE)
+        raise ConnectFailed(
+            f"certificate of the CSMS: {name} has a wildcard (AllowCSMSTLSWildcards is false)",
+            "TLS_CERTIFICATE",
+        )
+
+
 async def _trust(config: LinkConfig) -> ssl.SSLContext:
     own = (config.certificate_file, config.key_file) if config.security_profile == 3 else None
     try:
         return await asyncio.to_thread(
-            client_context, config.ca_file, config.roots, own, checks_time=config.checks_time
+            client_context,
+            config.ca_file,
+            config.roots,
+            own,
+            checks_time=config.checks_time,
+            allows_wildcards=not config.without_wildcards.issuperset(config.subprotocols),
         )
     except OSError as error:
         where = ", ".join(filter(None, (config.ca_file, config.certificate_file))) or "trust anchors"

@@ -12,7 +12,17 @@ from enum import IntEnum
 
 from agent.charging.facts import MeterSampled
 from agent.errors import AgentError, CallRejected
-from agent.ocpp.frontend import Notice, Outcome, OwnCalls, StatusNotice
+from agent.ocpp.frontend import (
+    BootNotice,
+    CustomerReportNotice,
+    DisplayReportNotice,
+    MonitoringReportNotice,
+    Notice,
+    Outcome,
+    OwnCalls,
+    ProfileReportNotice,
+    StatusNotice,
+)
 
 BUSY_FIRST_S = 1.0
 BUSY_LONGEST_S = 60.0
@@ -25,11 +35,24 @@ class Order(IntEnum):
     TRIGGERED = 1
     """Asked for by the CSMS: may go out while Pending, overtakes the transaction queue (R16-137, R16-291)."""
     QUESTION = 2
-    """Somebody waits for the answer: Authorize, DataTransfer, Heartbeat."""
+    """Somebody waits for the answer: Authorize, DataTransfer, Heartbeat; or the CSMS waits for a report (2.0.1)."""
     REPORT = 3
     """StatusNotification, and readings outside a transaction."""
     TRANSACTION = 4
     """A row of the outbox; strictly in the order of the facts (R16-134, R16-136)."""
+
+
+def order_of_answer(notice: Notice) -> Order:
+    """For what follows an answer. Of the reports only those about variables may go out while Pending (B02.FR.02)."""
+    match notice:
+        case BootNotice():
+            return Order.BOOT
+        case (
+            MonitoringReportNotice() | CustomerReportNotice() | ProfileReportNotice() | DisplayReportNotice()
+        ):
+            return Order.QUESTION
+        case _:
+            return Order.TRIGGERED
 
 
 @dataclass(slots=True)

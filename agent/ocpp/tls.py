@@ -16,6 +16,8 @@ CIPHERS = "ECDHE+AESGCM:AES256-GCM-SHA384:AES128-GCM-SHA256"
 
 _NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which Python has no name for."""
+_NO_WILDCARDS = 0x2
+"""X509_CHECK_FLAG_NO_WILDCARDS of OpenSSL, likewise."""
 _VERSION_REASONS = ("UNSUPPORTED_PROTOCOL", "PROTOCOL_VERSION", "WRONG_SSL_VERSION", "VERSION_TOO_LOW")
 _CIPHER_REASONS = ("HANDSHAKE_FAILURE", "NO_SHARED_CIPHER", "NO_CIPHERS", "INSUFFICIENT_SECURITY")
 _OWN_CERTIFICATE_REASONS = (
@@ -34,11 +36,13 @@ def client_context(
     own: tuple[str, str] | None = None,
     *,
     checks_time: bool = True,
+    allows_wildcards: bool = True,
 ) -> ssl.SSLContext:
     """Verifies path and host name against `ca_file` and `roots` (PEM), without both against the system's authorities.
 
     `own`: files of the station's certificate and of its key ("" = the same file). `checks_time` False: validity periods
-    are not judged. Raises OSError (missing file, ssl.SSLError for what is no PEM or no pair).
+    are not judged. `allows_wildcards` False: a name such as *.example.com fits no host. Raises OSError (missing file,
+    ssl.SSLError for what is no PEM or no pair).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name, no TLS compression
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -47,6 +51,10 @@ def client_context(
     context.hostname_checks_common_name = True
     # A root that another one signed is an anchor all the same, also when the other one is gone (W 7.1).
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    if not allows_wildcards:
+        # Private, but what `hostname_checks_common_name` itself is made of; `wildcard_of` looks a second time.
+        flags: Any = context
+        flags._host_flags = getattr(context, "_host_flags", 0) | _NO_WILDCARDS
     if not checks_time:
         context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     if ca_file:
@@ -78,6 +86,19 @@ def failure_kind(error: ssl.SSLError) -> str:
     if any(part in reason for part in _CIPHER_REASONS):
         return "TLS_CIPHER"
     return "TLS"
+
+
+def wildcard_of(tls: ssl.SSLObject | None, host: str) -> str | None:
+    """The name with a wildcard by which the certificate of the peer fits `host`; None: it fits without one."""
+    certificate: Any = tls.getpeercert() if tls is not None else None
+    if not certificate:
+        return None
+    names = [text for kind, text in certificate.get("subjectAltName", ()) if kind == "DNS"]
+    if not names:
+        names = [text for part in certificate.get("subject", ()) for key, text in part if key == "commonName"]
+    if host.lower() in (name.lower() for name in names):
+        return None
+    return next((name for name in names if "*" in name), None)
 
 
 def verified_chain(tls: ssl.SSLObject | None) -> tuple[bytes, ...] | None:

@@ -9,6 +9,8 @@ from typing import Annotated, TypeAlias, TypeVar
 
 from msgspec import UNSET, Meta, UnsetType
 
+from agent.ocpp.codec import WireTime
+
 Integer32: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 """A number of seconds or times: what is added to a time has to leave a time."""
 Integer64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -36,8 +38,14 @@ def aware(at: datetime) -> datetime:
 
 
 def timestamp(at: datetime) -> datetime:
-    """Milliseconds are enough on the wire (R16-036); 2.x allows no more."""
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+    """In UTC, to the millisecond: enough in 1.6 (R16-036), and 2.x allows no more than three decimals (part 2, 3.1).
+
+    Every time that is sent goes through here; a whole second needs no decimals, and nothing special."""
+    at = at.astimezone(UTC)
+    if not at.microsecond:
+        return at
+    milliseconds = at.microsecond // 1000 * 1000
+    return WireTime(at.year, at.month, at.day, at.hour, at.minute, at.second, milliseconds, UTC)
 
 
 def optional(text: str | None, longest: int) -> str | UnsetType:

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from agent.charging.certificates import (
+    CertificateHash,
+    CertificateVerdict,
+)
 from agent.charging.ids import CertificateUse, HashAlgorithm
-from agent.charging.requests import CertificateHash, CertificateVerdict
 from agent.errors import CertificateRefused, CertificateStoreFull
 from agent.security import pem
 from agent.security.folder import Folder
@@ -31,6 +34,7 @@ _PREFIX = {
     CertificateUse.MO_ROOT: "mo-",
 }
 _OWN = "station-"
+_ENDING = ".pem"
 _TIME = "%Y%m%dT%H%M%SZ"
 _FINGERPRINT_DIGITS = 32
 
@@ -42,6 +46,8 @@ class OwnCertificate(Struct, frozen=True):
     path: Path
     not_before: datetime
     not_after: datetime
+    number: int = 0
+    """Counts up with each one that is installed."""
 
 
 class CertificateStore:
@@ -157,10 +163,11 @@ class CertificateStore:
         wanted: CertificateHash,
         in_use: Collection[bytes] | None,
         uses: Collection[CertificateUse] = tuple(CertificateUse),
+        own: str = "",
     ) -> CertificateVerdict:
         """`in_use`: the certificates (DER) that verify the connection; None: unknown, any root of the CSMS may be.
 
-        M04.FR.02 to .06; any hash algorithm."""
+        `own`: PEM of a certificate of the station that lies elsewhere. M04.FR.02 to .06; any hash algorithm."""
         from cryptography.hazmat.primitives.serialization import Encoding
 
         from agent.security import checks
@@ -175,21 +182,10 @@ class CertificateStore:
                     return CertificateVerdict.FAILED
                 self._folder.remove(name)
                 return CertificateVerdict.ACCEPTED
-        if any(self._is_own(own, wanted) for own in self.own()):
-            return CertificateVerdict.FAILED  # M04.FR.05
+        texts = [self._folder.read(each.name) for each in self.own()]
+        if any(_is_own(text, wanted) for text in (*texts, own)):
+            return CertificateVerdict.FAILED  # M04.FR.06
         return CertificateVerdict.NOT_FOUND
-
-    def _is_own(self, own: OwnCertificate, wanted: CertificateHash) -> bool:
-        """Issuer and serial number tell enough; the issuer's key is not here when its root is a configured file."""
-        from agent.security import checks
-
-        try:
-            leaf = checks.read_all(self._folder.read(own.name))[0]
-        except CertificateRefused:
-            return False
-        # Hashed as if it were its own issuer, which touches the issuer's key only.
-        known = checks.hash_of(leaf, leaf, wanted.algorithm)
-        return _is_same(msgspec.structs.replace(known, issuer_key_hash=wanted.issuer_key_hash), wanted)
 
     def _check_root(
         self, text: str, now: datetime, anchors: Sequence[str]
@@ -238,17 +234,19 @@ class CertificateStore:
     # --- the station's own -----------------------------------------------------------------------------
 
     def own(self) -> list[OwnCertificate]:
-        """The station's certificates, the one whose validity begins last first. Needs no cryptographic library."""
+        """The station's certificates, the one whose validity begins last first. Needs no cryptographic library.
+
+        Of two that begin together the one that was installed last is first."""
         found = []
         for name in self._folder.names():
             if name.startswith(_OWN) and (validity := _validity(name)) is not None:
-                found.append(OwnCertificate(name, self._folder.path / name, *validity))
-        return sorted(found, key=lambda own: own.not_before, reverse=True)
+                found.append(OwnCertificate(name, self._folder.path / name, *validity, _number(name)))
+        return sorted(found, key=lambda own: (own.not_before, own.number), reverse=True)
 
     def own_certificate(self, certificate: "x509.Certificate") -> OwnCertificate | None:
         """The station's certificate as it lies here; None if it is not one of those."""
-        name = _file_name(_OWN, certificate)
-        return next((own for own in self.own() if own.name == name), None)
+        start = _file_name(_OWN, certificate).removesuffix(_ENDING)
+        return next((own for own in self.own() if own.name.startswith(start)), None)
 
     def keep_pending_key(self, key: str) -> None:
         """The private key (PEM) of the latest signing request; the one before is forgotten."""
@@ -266,11 +264,12 @@ class CertificateStore:
         from agent.security import checks
 
         leaf = chain[0]
-        name = _file_name(_OWN, leaf)
+        number = 1 + max((own.number for own in self.own()), default=0)
+        name = f"{_file_name(_OWN, leaf).removesuffix(_ENDING)}-{number}{_ENDING}"
         self._folder.write(name, "".join(checks.to_pem(each) for each in chain) + key)
         self._folder.remove(PENDING_KEY)
         return OwnCertificate(
-            name, self._folder.path / name, leaf.not_valid_before_utc, leaf.not_valid_after_utc
+            name, self._folder.path / name, leaf.not_valid_before_utc, leaf.not_valid_after_utc, number
         )
 
     def remove_own(self, own: OwnCertificate) -> None:
@@ -284,7 +283,8 @@ def _file_name(prefix: str, certificate: "x509.Certificate") -> str:
 
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return (
-        f"{prefix}{begin:{_TIME}}-{end:{_TIME}}-{checks.fingerprint(certificate)[:_FINGERPRINT_DIGITS]}.pem"
+        f"{prefix}{begin:{_TIME}}-{end:{_TIME}}-{checks.fingerprint(certificate)[:_FINGERPRINT_DIGITS]}"
+        f"{_ENDING}"
     )
 
 
@@ -295,6 +295,26 @@ def _validity(name: str) -> tuple[datetime, datetime] | None:
     except ValueError:
         return None
     return begin, end
+
+
+def _number(name: str) -> int:
+    """Which one it was of those installed; 0 for a file of a release that did not count."""
+    digits = name.removesuffix(_ENDING).split("-")[4:]
+    return int(digits[0]) if digits and digits[0].isdecimal() else 0
+
+
+def _is_own(text: str, wanted: CertificateHash) -> bool:
+    """Whether the first certificate of the PEM `text` is meant. Issuer and serial number tell enough; the issuer's key
+    is not here when its root is a configured file."""
+    from agent.security import checks
+
+    try:
+        leaf = checks.read_all(text)[0]
+    except CertificateRefused:
+        return False
+    # Hashed as if it were its own issuer, which touches the issuer's key only.
+    known = checks.hash_of(leaf, leaf, wanted.algorithm)
+    return _is_same(msgspec.structs.replace(known, issuer_key_hash=wanted.issuer_key_hash), wanted)
 
 
 def _is_same(one: CertificateHash, other: CertificateHash) -> bool:

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from agent.charging.certificates import CertificateHash
 from agent.charging.ids import HashAlgorithm
-from agent.charging.requests import CertificateHash
 from agent.errors import CertificateRefused
 from agent.security import pem
 

@@ -15,16 +15,16 @@ from typing import Protocol, assert_never
 
 from msgspec import Struct
 
-from agent.charging import requests
-from agent.charging.conventions import Conventions
-from agent.charging.ids import CertificateUse, SecurityEventType
-from agent.charging.ports import Clock
-from agent.charging.requests import (
+from agent.charging import certificates
+from agent.charging.certificates import (
     CertificateAnswer,
     CertificateRequest,
     CertificateResult,
     CertificateVerdict,
 )
+from agent.charging.conventions import Conventions
+from agent.charging.ids import CertificateUse, SecurityEventType
+from agent.charging.ports import Clock
 from agent.charging.settings import Settings
 from agent.errors import AgentError, CertificateRefused, CertificateStoreFull, LinkClosed
 from agent.security.certificates import CertificateStore, OwnCertificate
@@ -110,11 +110,13 @@ class StationCredentials:
         self._changes = asyncio.Lock()
         self._failures = 0
         self._distrusted: set[str] = set()
-        """Own certificates that led to no connection; a restart gives them another chance."""
+        """Certificates that led to no connection ("": the configured one); a restart gives them another chance."""
         self._in_use = ""
-        self._proven = ""
-        """The own certificate that a connection of this run of the agent was made with."""
+        self._proven: str | None = None
+        """The certificate that a connection of this run of the agent was made with."""
         self._asked_time: float | None = None
+        self._is_left_to_csms = False
+        """The CSMS has taken the latest signing request, and is not asked for another one before it wants it."""
         self._wanted = asyncio.Event()
         self._is_triggered = False
         self._is_settled = asyncio.Event()
@@ -141,20 +143,38 @@ class StationCredentials:
         )
 
     def _best(self) -> OwnCertificate | None:
-        """The newest of those that are valid now (A02.FR.09); one that failed only if there is no other."""
+        """The first candidate that has not failed lately; None: the configured one, or there is none."""
+        candidates = self._candidates()
+        hopeful = [each for each in candidates if _name(each) not in self._distrusted]
+        return next(iter(hopeful or candidates), None)
+
+    def _candidates(self) -> list[OwnCertificate | None]:
+        """What may be shown, best first: the newest that are valid now (A02.FR.09), None for the configured one.
+
+        Without a valid one also the others: our time may be wrong, and without a connection it stays so, and whether
+        an expired one will do is for the CSMS to say (2.0.1 A00.FR.430)."""
         valid = self._valid()
-        if not valid and not (self._files.certificate_file and self._clock.is_trusted):
-            # Our time may be wrong, and without a connection it stays so: the CSMS shall judge.
-            now = self._clock.now()
-            valid = [own for own in self._store.own() if own.not_before <= now or not self._clock.is_trusted]
-        trusted = [own for own in valid if own.name not in self._distrusted]
-        if not trusted and self._files.certificate_file and valid:
-            return None  # the configured one is left to try
-        return next(iter(trusted or valid), None)
+        configured: list[OwnCertificate | None] = [None] if self._files.certificate_file else []
+        if valid:
+            return [*valid, *configured]
+        now = self._clock.now()
+        if not self._clock.is_trusted:
+            return [*self._own(), *configured]
+        begun = [own for own in self._own() if own.not_before <= now]
+        return [*configured, *(begun or self._own())]
+
+    def _own(self) -> list[OwnCertificate]:
+        """The newest first: where only one may stay that is the one installed last, whenever its validity began."""
+        return sorted(self._store.own(), key=self._age, reverse=True)
+
+    def _age(self, own: OwnCertificate) -> tuple[int, datetime, int]:
+        """The greater, the newer."""
+        by_installation = self._csms.conventions.keeps_one_certificate
+        return own.number if by_installation else 0, own.not_before, own.number
 
     def _valid(self) -> list[OwnCertificate]:
         now = self._clock.now()
-        return [own for own in self._store.own() if own.not_before + _SWITCH_MARGIN <= now < own.not_after]
+        return [own for own in self._own() if own.not_before + _SWITCH_MARGIN <= now < own.not_after]
 
     def profile_obstacle(self, wanted: int) -> str | None:
         """What is missing for a security profile beside the password, or None (A05.FR.03, .04, R16-332)."""
@@ -169,24 +189,19 @@ class StationCredentials:
         """`ConnectFailed.kind`, while profile 3 is in force: after some failures another certificate has its turn."""
         if kind not in ("TLS_OWN_CERTIFICATE", "CREDENTIALS", "REFUSED", "TLS"):
             return
-        if not self._in_use and not self._distrusted:
-            return  # the configured one, and there is no other
         self._failures += 1
         if self._failures < MOST_FAILURES:
             return
         self._failures = 0
-        if not self._in_use:
-            log.warning("the configured certificate led to no connection, trying the others again")
-            self._distrusted.clear()
-            self._csms.use_credentials(None)
-            return
-        self._distrusted.add(self._in_use)
         former = self._in_use
-        best = self._best()
-        if best is not None and best.name == former:
+        self._distrusted.add(former)
+        if self._distrusted.issuperset(_name(each) for each in self._candidates()):
             self._distrusted.clear()  # there is no other: all of them may try again
+        if _name(self._best()) == former:
             return
-        log.warning("certificate %s led to no connection, trying another one", former)
+        log.warning(
+            "certificate %s led to no connection, trying another one", former or "of the configuration"
+        )
         self._csms.use_credentials(None)
 
     async def connection_proven(self) -> None:
@@ -206,12 +221,16 @@ class StationCredentials:
         """What a proven certificate has replaced: after a month, or at once where only one may stay.
 
         Newer ones that led nowhere go with them then, and are given back."""
+        keeps_one = self._csms.conventions.keeps_one_certificate
         proven = next((each for each in own if each.name == self._proven), None)
         if proven is None:
-            return []
-        keeps_one = self._csms.conventions.keeps_one_certificate
-        old = [each for each in own if each.not_before < proven.not_before]
-        failed = [each for each in own if each.not_before > proven.not_before]
+            is_configured = self._proven == "" and bool(self._files.certificate_file)
+            failed = [each for each in own if keeps_one and is_configured and each.name in self._distrusted]
+            for each in failed:
+                self._store.remove_own(each)
+            return failed
+        old = [each for each in own if self._age(each) < self._age(proven)]
+        failed = [each for each in own if self._age(each) > self._age(proven)]
         failed = [each for each in failed if keeps_one and each.name in self._distrusted]
         if not (keeps_one or now > proven.not_before + KEEP_OLD):
             old = []
@@ -240,46 +259,44 @@ class StationCredentials:
         self, request: CertificateRequest, chain: tuple[bytes, ...] | None
     ) -> CertificateResult:
         match request:
-            case requests.InstallCertificate():
+            case certificates.InstallCertificate():
                 return await self._install(request)
-            case requests.DeleteCertificate():
-                verdict = await asyncio.to_thread(
-                    self._store.delete_root, request.certificate, chain, request.uses
-                )
+            case certificates.DeleteCertificate():
+                verdict = await asyncio.to_thread(self._delete, request, chain)
                 if verdict is CertificateVerdict.ACCEPTED:
                     self._raise(
                         _RECONFIGURED, f"root certificate {request.certificate.serial_number} deleted"
                     )
                     self._csms.use_credentials(None)
                 return CertificateAnswer(verdict, "in use" if verdict is CertificateVerdict.FAILED else "")
-            case requests.ListCertificates():
-                return requests.InstalledCertificates(
+            case certificates.ListCertificates():
+                return certificates.InstalledCertificates(
                     await asyncio.to_thread(self._store.hashes, request.use)
                 )
-            case requests.ListCertificatesByUse():
+            case certificates.ListCertificatesByUse():
                 found = []
                 for use in request.uses:
                     hashes = await asyncio.to_thread(self._store.hashes, use)
                     found += [(use, each) for each in hashes]
-                return requests.CertificatesByUse(tuple(found))
-            case requests.RequestOwnCertificate():
+                return certificates.CertificatesByUse(tuple(found))
+            case certificates.RequestOwnCertificate():
                 if not self._settings.text("organization_name"):
                     return CertificateAnswer(CertificateVerdict.REJECTED, "the operator's name is not set")
                 self._want()
                 self._is_triggered = True
                 return _ACCEPTED
-            case requests.TakeOwnCertificate():
+            case certificates.TakeOwnCertificate():
                 return await self._take(request.chain)
             case _:
                 assert_never(request)
 
-    async def _install(self, request: requests.InstallCertificate) -> CertificateAnswer:
+    async def _install(self, request: certificates.InstallCertificate) -> CertificateAnswer:
         """M05. A broken root of the CSMS is also a security event (R16-350)."""
         is_csms = request.use is CertificateUse.CSMS_ROOT
         try:
             await asyncio.to_thread(self._install_root, request, self._clock.now())
         except CertificateStoreFull as error:
-            return CertificateAnswer(CertificateVerdict.REJECTED, str(error))
+            return CertificateAnswer(CertificateVerdict.REJECTED, str(error), is_full=True)
         except CertificateRefused as error:
             if is_csms:
                 self._raise(SecurityEventType.INVALID_CSMS_CERTIFICATE, f"not installed: {error}")
@@ -289,7 +306,7 @@ class StationCredentials:
             self._csms.use_credentials(None)
         return _ACCEPTED
 
-    def _install_root(self, request: requests.InstallCertificate, now: datetime) -> None:
+    def _install_root(self, request: certificates.InstallCertificate, now: datetime) -> None:
         limit = self._settings.integer("certificate_store_max_length")
         anchors = [Path(self._files.ca_file).read_text("ascii", "replace")] if self._files.ca_file else []
         is_csms = request.use is CertificateUse.CSMS_ROOT
@@ -298,6 +315,16 @@ class StationCredentials:
         else:
             used = anchors if is_csms else []
             self._store.install_root(request.use, request.certificate, now, limit=limit, anchors=used)
+
+    def _delete(
+        self, request: certificates.DeleteCertificate, chain: tuple[bytes, ...] | None
+    ) -> CertificateVerdict:
+        own = self._files.certificate_file
+        try:
+            text = Path(own).read_text("ascii", "replace") if own else ""
+        except FileNotFoundError:
+            text = ""
+        return self._store.delete_root(request.certificate, chain, request.uses, text)
 
     def _want(self) -> None:
         """A new signing request; the one before is forgotten."""
@@ -316,6 +343,7 @@ class StationCredentials:
         self._raise(_RECONFIGURED, f"new certificate of the station, valid from {own.not_before.isoformat()}")
         self._distrusted.discard(own.name)
         self._asked_time = None
+        self._is_left_to_csms = False
         self._look_now.set()
         return _ACCEPTED
 
@@ -336,7 +364,10 @@ class StationCredentials:
         if leaf is None:
             raise CertificateRefused("not about the key of the latest signing request")
         checks.check_station_certificate(leaf, self._name, self._settings.text("organization_name"), now)
-        if self._csms.conventions.keeps_one_certificate and leaf.not_valid_before_utc > now:
+        if (
+            self._csms.conventions.keeps_one_certificate
+            and leaf.not_valid_before_utc > now + checks.CLOCK_SKEW
+        ):
             raise CertificateRefused(f"not valid before {leaf.not_valid_before_utc.isoformat()}")
         roots = list(self._store.roots(CertificateUse.CSMS_ROOT))
         if self._files.ca_file:
@@ -356,7 +387,7 @@ class StationCredentials:
         while True:
             self._look_now.clear()
             now = self._clock.now()
-            own = await asyncio.to_thread(self._store.own)
+            own = await asyncio.to_thread(self._own)
             self._switch()
             for failed in await asyncio.to_thread(self._drop_old, own, now):  # A02.FR.29
                 self._raise(SecurityEventType.DISCARDED_RENEWED_CERTIFICATE, failed.name)
@@ -387,7 +418,7 @@ class StationCredentials:
         repeat_s = self._settings.integer("certificate_repeat_wait_s")
         if self._asked_time is None:
             return True
-        if self._csms.conventions.repeats_signing:  # and that has had an end (2.0.1 A03.FR.19)
+        if self._is_left_to_csms:
             return False
         return repeat_s > 0 and self._clock.time() >= self._asked_time + repeat_s
 
@@ -411,6 +442,7 @@ class StationCredentials:
             self._wanted.clear()
             is_triggered, self._is_triggered = self._is_triggered, False
             self._asked_time = self._clock.time()
+            self._is_left_to_csms = False
             try:
                 request = await self._new_request()
                 self._is_settled.clear()
@@ -422,9 +454,10 @@ class StationCredentials:
                 continue
             if is_taken:
                 log.info("the CSMS has taken the signing request; its certificate is awaited")
+                self._is_left_to_csms = self._csms.conventions.repeats_signing  # 2.0.1 A02.FR.19, .20
                 await self._repeat(request, triggered=is_triggered)
             else:
-                # A02.FR.12: the end of it; the old certificate stays.
+                # A02.FR.12: the old certificate stays; a renewal of our own is tried again after a day.
                 log.warning("the CSMS refused the signing request")
 
     async def _repeat(self, request: str, *, triggered: bool) -> None:
@@ -461,6 +494,11 @@ class StationCredentials:
             return request
 
         return await asyncio.to_thread(prepare)
+
+
+def _name(own: OwnCertificate | None) -> str:
+    """As in `_in_use`: "" for the configured one."""
+    return "" if own is None else own.name
 
 
 _RECONFIGURED = SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS

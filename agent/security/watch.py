@@ -35,7 +35,7 @@ MEMORY_LEFT = 0.05
 """Less than this part (and, of the disk, less than these bytes) left is an exhaustion; twice as much ends it."""
 TAMPER_SENSOR = "tamper"
 SECURITY_SETTINGS = frozenset(
-    {"authorization_key", "security_profile", "organization_name", "push_security_events"}
+    {"authorization_key", "security_profile", "organization_name", "push_security_events", "allow_wildcards"}
 )
 
 _EVENTS_OF_FAILURE: Mapping[str, tuple[SecurityEventType, ...]] = {

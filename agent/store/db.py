@@ -10,12 +10,14 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
+from agent.durations import Durations
 from agent.errors import StoreCorrupt, StoreError, StoreFull, StoreTooNew
 
 logger = logging.getLogger(__name__)
@@ -87,6 +89,9 @@ class Database:
         self.path = path
         self.on_commit: list[Callable[[], None]] = []
         """Called on the writer thread after each commit that changed something; tests cut the power there."""
+        self.commit_times = Durations()
+        """Of commits that succeeded, from their turn on the writer thread until they were on the disk."""
+        self.failed_commits = 0
         self._sql = sql
         self._lock = lock
         self._is_open = True
@@ -107,7 +112,7 @@ class Database:
             ) from error
         sql: sqlite3.Connection | None = None
         try:
-            with _border(path):
+            with border(path):
                 sql = _connect(path)
                 _check_owner(path, sql)
                 _configure(path, sql)
@@ -171,12 +176,19 @@ class Database:
         return await asyncio.shield(loop.run_in_executor(self._writer, work, *args))
 
     def _read(self, work: Callable[[sqlite3.Connection, *Arguments], Result], *args: *Arguments) -> Result:
-        with _border(self.path):
+        with border(self.path):
             return work(self._sql, *args)
 
     def _commit(self, work: Callable[[sqlite3.Connection, *Arguments], Result], *args: *Arguments) -> Result:
-        with _border(self.path), self.transaction() as sql:
-            return work(sql, *args)
+        begun_time = time.perf_counter()
+        try:
+            with border(self.path), self.transaction() as sql:
+                answer = work(sql, *args)
+        except Exception:
+            self.failed_commits += 1
+            raise
+        self.commit_times.note(time.perf_counter() - begun_time)
+        return answer
 
     def _migrate(self) -> None:
         """Apply what is missing, each file in one transaction with its version number."""
@@ -294,7 +306,7 @@ def _damage(path: Path, detail: str) -> str:
 
 
 @contextmanager
-def _border(path: Path) -> Iterator[None]:
+def border(path: Path) -> Iterator[None]:
     """sqlite3's errors become ours. What is left (a broken constraint, wrong SQL) is a bug and stays as it is."""
     try:
         yield

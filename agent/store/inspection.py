@@ -44,7 +44,7 @@ def inspect(path: Path) -> StoreSight:
     """Raises StoreCorrupt (damaged, or of another program), StoreFull when it cannot be read, StoreError,
     PermissionError, and FileNotFoundError: it is not there, or nothing is in it yet."""
     try:
-        with _readable(path) as uri, closing(sqlite3.connect(uri, uri=True)) as sql:
+        with readable(path) as uri, closing(sqlite3.connect(uri, uri=True)) as sql:
             return _look(path, sql)
     except (FileNotFoundError, PermissionError):
         raise
@@ -74,7 +74,7 @@ def holder(path: Path, locks: Path = Path("/proc/locks")) -> str | None:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[str]:
+def readable(path: Path) -> Iterator[str]:
     """The address of something that may be opened without a trace."""
     log = path.with_name(path.name + "-wal")
     os.close(os.open(path, os.O_RDONLY))

@@ -64,6 +64,15 @@ class EndedTransaction:
     """The CSMS acknowledged all of it (or it was given up)."""
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    depth: int
+    oldest_at: datetime | None
+    """When the oldest fact in it happened; None: it is empty, or that cannot be read."""
+    discarded: int
+    """Facts that were given up, the last 1,000 at most."""
+
+
 class SqlJournal:
     """The durable journal. Every write is one commit (one fsync) and on the disk when its coroutine returns.
 
@@ -136,6 +145,15 @@ class SqlJournal:
         """Rows in the outbox; one small read whatever the depth."""
         return await self._database.read(_select_depth)
 
+    async def outbox_state(self) -> "OutboxState":
+        """For metrics; one small read whatever the depth."""
+        depth, oldest, discarded = await self._database.read(_select_outbox_state)
+        try:
+            oldest_at = None if oldest is None else parse_time(oldest)
+        except ValueError:  # damaged; it will be put aside when its turn comes
+            oldest_at = None
+        return OutboxState(depth, oldest_at, discarded)
+
     async def last_row_id(self) -> int:
         """One small read."""
         return await self._database.read(_select_last_row_id)
@@ -175,8 +193,8 @@ def _apply(sql: sqlite3.Connection, fact: TransactionFact, history_limit: int) -
     if number is None:
         raise ValueError(f"{type(fact).__name__}: transaction {fact.transaction_id} is not open")
     sql.execute(
-        "UPDATE transactions SET next_seq_no = ?, pending = pending + 1 WHERE number = ?",
-        (fact.seq_no + 1, number),
+        "UPDATE transactions SET next_seq_no = ?, pending = pending + 1, last_fact_at = ? WHERE number = ?",
+        (fact.seq_no + 1, time_text(fact.at), number),
     )
     match fact:
         case TransactionUpdated():
@@ -340,6 +358,15 @@ def _select_depth(sql: sqlite3.Connection) -> int:
     return int(sql.execute("SELECT depth FROM outbox_state").fetchone()[0])
 
 
+def _select_outbox_state(sql: sqlite3.Connection) -> tuple[int, str | None, int]:
+    row = sql.execute(
+        "SELECT CASE WHEN json_valid(body) THEN json_extract(body, '$.at') END"
+        " FROM outbox ORDER BY row_id LIMIT 1"
+    ).fetchone()
+    (discarded,) = sql.execute("SELECT count(*) FROM discarded").fetchone()
+    return _select_depth(sql), None if row is None or row[0] is None else str(row[0]), int(discarded)
+
+
 def _select_last_row_id(sql: sqlite3.Connection) -> int:
     return int(sql.execute("SELECT last_row_id FROM outbox_state").fetchone()[0])
 
@@ -360,7 +387,9 @@ def _select_stop_samples(sql: sqlite3.Connection, transaction_id: TransactionId)
     return [body for (body,) in rows]
 
 
-_OpenRow = tuple[bytes, int, str, int, str | None, str | None, str | None, int, int, int, int, int]
+_OpenRow = tuple[
+    bytes, int, str, int, str | None, str | None, str | None, int, int, int, int, int, str | None
+]  # the columns below
 
 
 def _select_pending(sql: sqlite3.Connection, transaction_id: TransactionId | None) -> bool:
@@ -376,7 +405,7 @@ def _select_pending(sql: sqlite3.Connection, transaction_id: TransactionId | Non
 def _select_open(sql: sqlite3.Connection) -> list[_OpenRow]:
     return sql.execute(
         "SELECT CAST(started AS BLOB), register_wh, register_at, next_seq_no, reference,"
-        " id_token, id_token_type, is_authorized, is_placed, evse_id, connector_id, meter_start_wh"
+        " id_token, id_token_type, is_authorized, is_placed, evse_id, connector_id, meter_start_wh, last_fact_at"
         " FROM transactions INDEXED BY transactions_open WHERE stopped_at IS NULL ORDER BY number"
     ).fetchall()
 
@@ -411,11 +440,12 @@ def _decode_sample(body: bytes) -> Sample:
 
 def _decode_open(row: _OpenRow) -> OpenTransaction:
     body, register_wh, register_at, next_seq_no, reference = row[:5]
-    token, token_type, is_authorized, is_placed, evse_id, connector_id, meter_start_wh = row[5:]
+    token, token_type, is_authorized, is_placed, evse_id, connector_id, meter_start_wh, last_at = row[5:]
     try:
         started = _decoders[TransactionStarted.__name__].decode(body)
         assert isinstance(started, TransactionStarted)
         at = parse_time(register_at)
+        last_fact_at = None if last_at is None else parse_time(last_at)
     except ValueError as error:  # msgspec.DecodeError is one too
         raise StoreCorrupt(f"a stored open transaction cannot be read: {error}") from error
     return OpenTransaction(
@@ -429,6 +459,7 @@ def _decode_open(row: _OpenRow) -> OpenTransaction:
         None if token is None or token_type is None else IdToken(token, IdTokenType(token_type)),
         bool(is_authorized),
         bool(is_placed),
+        last_fact_at,
     )
 
 

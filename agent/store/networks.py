@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from agent.charging.network import NetworkProfile, StoredNetworks
+from agent.charging.network import FORMER_SLOT, NetworkProfile, StoredNetworks
 from agent.errors import StoreCorrupt
 from agent.store.db import Database
 
@@ -28,6 +28,9 @@ class SqlNetworks:
     async def put(self, slot: int, profile: NetworkProfile | None) -> None:
         """None: the connection of the configuration file."""
         await self._database.commit(_put, slot, profile)
+
+    async def put_new(self, slot: int, profile: NetworkProfile) -> None:
+        await self._database.commit(_put_new, slot, profile)
 
     async def drop(self, slots: Collection[int]) -> None:
         """These slots are empty from now on."""
@@ -55,12 +58,28 @@ def _put(sql: sqlite3.Connection, slot: int, profile: NetworkProfile | None) -> 
     sql.execute("INSERT OR REPLACE INTO network_profiles (slot, body) VALUES (?, ?)", (slot, body))
 
 
+def _put_new(sql: sqlite3.Connection, slot: int, profile: NetworkProfile) -> None:
+    worked = (
+        "SELECT body FROM network_profiles JOIN network_state ON slot = last_good_slot"
+        " WHERE slot = ? AND body IS NOT ?"
+    )
+    kept = sql.execute(worked, (slot, _encoder.encode(profile).decode())).fetchone()
+    if kept is not None:
+        sql.execute(
+            "INSERT OR REPLACE INTO network_profiles (slot, body) VALUES (?, ?)", (FORMER_SLOT, *kept)
+        )
+        sql.execute("UPDATE network_state SET last_good_slot = ?", (FORMER_SLOT,))
+    _put(sql, slot, profile)
+
+
 def _drop(sql: sqlite3.Connection, slots: tuple[int, ...]) -> None:
     sql.executemany("DELETE FROM network_profiles WHERE slot = ?", [(slot,) for slot in slots])
 
 
 def _note_good(sql: sqlite3.Connection, slot: int) -> None:
     sql.execute("UPDATE network_state SET last_good_slot = ?", (slot,))
+    if slot != FORMER_SLOT:
+        _drop(sql, (FORMER_SLOT,))
 
 
 def _note_configured(sql: sqlite3.Connection, url: str) -> None:

@@ -1,15 +1,18 @@
 """Reservations that have not ended, so that they survive a reboot (R16-241). Table: reservations.
 
 It knows no clock and no EVSE: what of it still holds is decided by `charging/reserving.py`, its only user. A start that
-uses a reservation deletes its row in the commit of the start (`journal.py`).
+uses a reservation deletes its row in the commit of the start (`journal.py`); one that lapsed leaves its outbox row in
+the commit that deletes it.
 """
 
 import sqlite3
 from collections.abc import Sequence
 
+from agent.charging.facts import ReservationLapsed
 from agent.charging.ids import IdToken, IdTokenType, Reservation
 from agent.errors import StoreCorrupt
 from agent.store.db import Database
+from agent.store.journal import HISTORY_LIMIT, record_facts
 from agent.store.timestamps import parse_time, time_text
 
 
@@ -23,9 +26,9 @@ class SqlReservations:
         """In the order in which they were made."""
         return await self._database.read(_select)
 
-    async def save(self, reservations: Sequence[Reservation]) -> None:
-        """One commit: from now on these are all there are, made in this order."""
-        await self._database.commit(_replace, tuple(reservations))
+    async def save(self, reservations: Sequence[Reservation], *lapsed: ReservationLapsed) -> None:
+        """One commit: from now on these are all there are, made in this order; an outbox row for each lapse."""
+        await self._database.commit(_replace, tuple(reservations), lapsed)
 
 
 def _select(sql: sqlite3.Connection) -> list[Reservation]:
@@ -60,7 +63,9 @@ def _select(sql: sqlite3.Connection) -> list[Reservation]:
         raise StoreCorrupt(f"a reservation cannot be read: {error}") from error
 
 
-def _replace(sql: sqlite3.Connection, reservations: tuple[Reservation, ...]) -> None:
+def _replace(
+    sql: sqlite3.Connection, reservations: tuple[Reservation, ...], lapsed: tuple[ReservationLapsed, ...]
+) -> None:
     sql.execute("DELETE FROM reservations")
     sql.executemany(
         "INSERT INTO reservations (reservation_id, id_token, id_token_type, group_value, group_type, expires_at,"
@@ -80,3 +85,5 @@ def _replace(sql: sqlite3.Connection, reservations: tuple[Reservation, ...]) -> 
             for each in reservations
         ],
     )
+    if lapsed:
+        record_facts(sql, lapsed, HISTORY_LIMIT)

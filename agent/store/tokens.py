@@ -11,7 +11,7 @@ from datetime import datetime
 from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo
 from agent.errors import StoreCorrupt
 from agent.store.db import Database
-from agent.store.timestamps import time_text
+from agent.store.timestamps import parse_time, time_text
 from agent.store.token_rows import BEST_FIRST, COLUMNS, MATCHING, columns_of, keys_for, known_of
 
 CAPACITY = 1_000
@@ -34,6 +34,14 @@ class SqlTokens:
         """One commit. A full cache first loses all tokens that are not valid at `now`, then the oldest valid ones
         (OCPP 1.6 3.5.1, R16-103); never the one being put."""
         await self._database.commit(_put, id_token, known, now, self._capacity)
+
+    async def use(self, id_token: IdToken, now: datetime) -> None:
+        """One commit."""
+        await self._database.commit(_use, id_token, now)
+
+    async def used_at(self, id_token: IdToken) -> datetime | None:
+        """The last `use` or `put`; None: it is not cached, or by a release that did not note it."""
+        return await self._database.read(_select_use, id_token)
 
     async def clear(self) -> None:
         """One commit."""
@@ -65,9 +73,22 @@ def _put(
         (max(0, _excess(sql, capacity)),),
     )
     sql.execute(
-        f"INSERT INTO tokens (key, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-        (id_token.typed_key, *columns_of(known)),
+        f"INSERT INTO tokens (key, {COLUMNS}, used_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (id_token.typed_key, *columns_of(known), time_text(now)),
     )
+
+
+def _use(sql: sqlite3.Connection, id_token: IdToken, now: datetime) -> None:
+    sql.execute(f"UPDATE tokens SET used_at = ? WHERE {MATCHING}", (time_text(now), *keys_for(id_token)))
+
+
+def _select_use(sql: sqlite3.Connection, id_token: IdToken) -> datetime | None:
+    question = f"SELECT used_at FROM tokens WHERE {MATCHING} {BEST_FIRST}"
+    row = sql.execute(question, keys_for(id_token)).fetchone()
+    try:
+        return None if row is None or row[0] is None else parse_time(row[0])
+    except ValueError as error:
+        raise StoreCorrupt(f"a cached token cannot be read: {error}") from error
 
 
 def _excess(sql: sqlite3.Connection, capacity: int) -> int:

@@ -11,6 +11,7 @@ import agent
 from agent.charging.ports import Clock
 from agent.charging.settings import Settings
 from agent.config import Config
+from agent.progress import Report, report_nothing
 from agent.store.db import Database
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def build_updater(
     roots: "RootCertificates",
     clock: Clock,
     restart: Callable[[], None],
+    report: Report = report_nothing,
 ) -> "Updater | None":
     """None: [update] names no root, so this station takes no updates."""
     section = config.update
@@ -81,4 +83,5 @@ def build_updater(
             known_hosts=config.known_hosts,
         ),
         restart=restart,
+        report=report,
     )

@@ -15,13 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from agent.charging import firmware
+from agent.charging import firmware, reasons
 from agent.charging.facts import DurableFact, FirmwareStatusChanged, SecurityEventRaised
 from agent.charging.firmware import Event, Stage, Step, Update, Work
 from agent.charging.ids import CertificateUse, SecurityEventType
 from agent.charging.ports import Clock, Installer, UpdateStore
 from agent.charging.requests import UpdateAnswer, UpdateFirmware, UpdateVerdict
 from agent.errors import CertificateRefused, InstallError, ReleaseBroken, StoreError
+from agent.progress import Progress, Report, report_nothing
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -43,6 +44,8 @@ class StationPort(Protocol):
     def announce(self, fact: DurableFact) -> None: ...
     def recall_firmware(self, last: FirmwareStatusChanged | None, *, is_updating: bool) -> None: ...
     def set_updating(self, is_updating: bool, *, is_waiting: bool = False) -> None: ...
+    @property
+    def is_idle(self) -> bool: ...
     async def wait_until_idle(self) -> None: ...
 
 
@@ -84,8 +87,10 @@ class Updater:
         clock: Clock,
         rules: UpdateRules,
         restart: Callable[[], None],
+        report: Report = report_nothing,
     ) -> None:
-        """`restart` ends the process in an orderly way, so that it is started again; it may be called twice."""
+        """`restart` ends the process in an orderly way, so that it is started again; it may be called twice. `report`
+        hears how far an update is."""
         self._station = station
         self._store = store
         self._installer = installer
@@ -93,6 +98,7 @@ class Updater:
         self._clock = clock
         self._rules = rules
         self._restart = restart
+        self._report = report
         self._update: Update | None = None
         self._number = 0
         self._ordered = asyncio.Event()
@@ -110,6 +116,7 @@ class Updater:
         self._station.recall_firmware(stored.last, is_updating=holds_station)
         if self._update is not None:
             log.info("firmware update %d goes on: %s", self._update.number, self._update.stage)
+            self._report(_progress_of(self._update))
 
     def on_online(self, is_online: bool) -> None:
         """The CSMS accepted the station, or is gone."""
@@ -165,13 +172,13 @@ class Updater:
         former = self._update
         if former is not None and former.stage not in firmware.CANCELABLE:
             log.warning("a firmware update is ignored: another one is being installed")
-            return UpdateAnswer(UpdateVerdict.REJECTED, f"an update is {former.stage}")
+            return UpdateAnswer(UpdateVerdict.REJECTED, reasons.UPDATING)
         first = firmware.begin(request, self._number + 1, self._clock.now())
         try:
             await self._store.save(first.update, *first.facts)
         except StoreError as error:
             log.error("a firmware update is refused: %s", error)
-            return UpdateAnswer(UpdateVerdict.REJECTED, "not stored")
+            return UpdateAnswer(UpdateVerdict.REJECTED, reasons.NOT_STORED)
         self._number += 1
         self._take(first)
         self._ordered.set()
@@ -253,7 +260,8 @@ class Updater:
             log.warning("firmware update %d: %s: %s", update.number, update.stage, update.reason)
         else:
             log.info("firmware update %d: %s", update.number, update.stage)
-        is_waiting = update.stage is Stage.WAITING
+        self._report(_progress_of(update))
+        is_waiting = update.stage in (Stage.READY, Stage.WAITING)
         self._station.set_updating(update.stage in firmware.HOLDS_STATION, is_waiting=is_waiting)
         for fact in following.facts:
             self._station.announce(fact)
@@ -300,6 +308,9 @@ class Updater:
                 known_hosts=rules.known_hosts,
                 protocols=rules.protocols(),
                 most_bytes=rules.most_bytes,
+                on_progress=lambda done, total: self._report(
+                    Progress(_operation(update), "downloading", done, total, "B")
+                ),
             )
         except TransferError as error:
             return firmware.FetchFailed(str(error), is_final=error.failure in HOPELESS)
@@ -319,7 +330,9 @@ class Updater:
             return firmware.Failed(f"the file cannot be read: {error}")
         return firmware.SignatureGood() if problem is None else firmware.SignatureBad(problem)
 
-    async def _await_idle(self, _update: Update) -> Event:
+    async def _await_idle(self, update: Update) -> Event:
+        if update.stage is Stage.READY and not self._station.is_idle:
+            return firmware.StationBusy()
         await self._station.wait_until_idle()
         return firmware.StationIdle()
 
@@ -408,6 +421,34 @@ class Updater:
         for path in self._rules.folder.iterdir():
             if not kept or path.name.partition(".")[0] != kept:
                 path.unlink(missing_ok=True)
+
+
+_WORDS = {
+    Stage.DOWNLOAD_SCHEDULED: "waits for its time",
+    Stage.DOWNLOADING: "downloading",
+    Stage.DOWNLOAD_PAUSED: "waits before the next attempt",
+    Stage.DOWNLOADED: "verifying",
+    Stage.INSTALL_SCHEDULED: "waits for its time to be installed",
+    Stage.READY: "waits for running transactions",
+    Stage.WAITING: "waits for running transactions",
+    Stage.INSTALLING: "installing",
+    Stage.ACTIVATING: "switching to the new release",
+    Stage.TRIAL: "on trial: the CSMS has to accept it",
+    Stage.ROLLING_BACK: "going back to the release before",
+}
+
+
+def _operation(update: Update) -> str:
+    """The name of an update for those who watch its progress."""
+    return f"firmware update {update.number}"
+
+
+def _progress_of(update: Update) -> Progress:
+    if update.stage is not Stage.ENDED:
+        return Progress(_operation(update), _WORDS[update.stage])
+    if update.reason:
+        return Progress(_operation(update), "failed", outcome="failed", detail=update.reason)
+    return Progress(_operation(update), "installed", outcome="done")
 
 
 def _version(update: Update) -> str:

@@ -114,7 +114,8 @@ class FinalCostData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class ConnectorUnpluggedData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     transaction_id: int | str
-    timestamp: datetime
+    timestamp: str
+    """UTC, with three decimals, as in every other message."""
 
 
 Data = TypeVar("Data", bound=msgspec.Struct)
@@ -187,7 +188,7 @@ class CostMessages:
         """Waiting is over: the CSMS may close its bill. Not queued: without a connection it sees the status later."""
         number = fact.reference
         told = ConnectorUnpluggedData(
-            transaction_id=int(number) if number.lstrip("-").isdigit() else number, timestamp=fact.at
+            transaction_id=int(number) if number.lstrip("-").isdigit() else number, timestamp=_stamp(fact.at)
         )
         try:
             await self._send(VENDOR_ID, "ConnectorUnplugged", msgspec.to_builtins(told))
@@ -233,6 +234,10 @@ def _trigger(given: TriggerData) -> MeterTrigger:
         # Reserved and Unavailable cannot come true as long as the transaction, and with it the trigger, is there.
         frozenset(Moment(status) for status in given.at_status if status in frozenset(Moment)),
     )
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _zoned(at: datetime) -> datetime:

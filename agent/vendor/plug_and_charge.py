@@ -13,8 +13,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from agent.charging.ids import CertificateUse, HashAlgorithm
-from agent.charging.requests import (
+from agent.charging.certificates import (
     CertificateAnswer,
     CertificateHash,
     CertificateVerdict,
@@ -22,6 +21,9 @@ from agent.charging.requests import (
     InstallCertificate,
     InstalledCertificates,
     ListCertificates,
+)
+from agent.charging.ids import CertificateUse, HashAlgorithm
+from agent.charging.requests import (
     Request,
     Result,
     TransferResult,

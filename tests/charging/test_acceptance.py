@@ -14,7 +14,7 @@ KNOWN = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 REASON = "not accepted by the CSMS yet"
 
 
-@pytest.mark.req("R16-054")
+@pytest.mark.req("R16-054", "B03.FR.01")
 @pytest.mark.parametrize(
     ("accepted_once", "before", "never", "may_start"),
     [

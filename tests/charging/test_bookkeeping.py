@@ -210,7 +210,7 @@ async def test_an_idle_meter_is_read_in_between_only_while_an_average_is_asked_f
 FREE = replace(CONVENTIONS["ocpp2.0.1"], start_points=("EVConnected",), stop_points=("EVConnected",))
 
 
-@pytest.mark.req("E02.FR.20", "E11.FR.05", "E04.FR.08")
+@pytest.mark.req("E02.FR.20", "E04.FR.07", "E04.FR.08", "E11.FR.04", "E11.FR.05", "E12.FR.04", "E12.FR.05")
 async def test_who_was_authorized_is_told_however_long_the_disk_takes_nothing() -> None:
     given = {"SampledDataCtrlr.TxUpdatedInterval": "10"}
     async with running(given=given, conventions=FREE) as rig:

@@ -177,6 +177,21 @@ def test_a_gauge_that_nobody_provides_is_not_there() -> None:
     assert all(name in by_path(picture) for name in GAUGES)
 
 
+def test_sizes_are_told_as_limits_too() -> None:
+    """Part 2, 2.1.20, 2.1.21, 2.2.2, 2.2.7: the table demands maxLimit."""
+    rows = by_path(snapshots.station())
+    assert rows["DeviceDataCtrlr.ConfigurationValueSize"].most == 1000
+    assert rows["DeviceDataCtrlr.ReportingValueSize"].most == 2500
+    assert rows["SecurityCtrlr.Identity"].most == 48
+    assert rows["SecurityCtrlr.MaxCertificateChainSize"].most == 10_000
+
+
+@pytest.mark.req("B11.FR.10")
+def test_every_evse_says_that_it_can_be_reset_by_itself() -> None:
+    two = snapshots.station(snapshots.evse(1), snapshots.evse(2))
+    assert value(two, "EVSE#1.AllowReset") == value(two, "EVSE#2.AllowReset") == "true"
+
+
 def test_what_the_hardware_has_is_there_and_nothing_else() -> None:
     socket = snapshots.station(snapshots.evse(capabilities=CAN))
     cable = snapshots.station(

@@ -1,12 +1,12 @@
 """Messages for the driver: which may be set, which goes for another one, what stands on which display and when."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.charging.display import (
     DisplayMessage,

@@ -4,7 +4,7 @@ import pytest
 
 from agent.charging.evse_reset import PAUSE_S
 from agent.charging.ids import ResetKind, StopReason, TriggerReason
-from agent.charging.requests import RequestStart, ResetStation, Verdict
+from agent.charging.requests import PreparePowerLoss, RequestStart, ResetStation, Verdict
 from tests.charging.rig import TAG, running
 from tests.helpers.fake_hardware import fake_hardware
 
@@ -49,7 +49,7 @@ async def test_on_idle_waits_for_the_transaction_and_lets_no_other_one_begin() -
         assert (await rig.ask(IDLE)).verdict is Verdict.SCHEDULED
         await rig.run_for(3600)
         assert not rig.stopped
-        assert (await rig.ask(IDLE)).verdict is Verdict.REJECTED
+        assert (await rig.ask(IDLE)).verdict is Verdict.SCHEDULED
         await rig.tap()
         rig.evse().unplug()
         await rig.run_for(1)
@@ -57,6 +57,46 @@ async def test_on_idle_waits_for_the_transaction_and_lets_no_other_one_begin() -
         await rig.run_for(PAUSE_S)
         assert rig.shown(1).is_operative
         await rig.charge()
+
+
+@pytest.mark.req("B12.FR.02", "B12.FR.08")
+async def test_at_once_hurries_a_reset_that_waits() -> None:
+    async with running(hardware=fake_hardware(evses=2)) as rig:
+        await rig.charge()
+        assert (await rig.ask(IDLE)).verdict is Verdict.SCHEDULED
+        await rig.run_for(60)
+        assert (await rig.ask(NOW)).verdict is Verdict.ACCEPTED
+        assert (await rig.ask(NOW)).verdict is Verdict.REJECTED, "once is enough"
+        await rig.run_for(1)
+        assert [each.reason for each in rig.stopped] == [StopReason.SOFT_RESET]
+        await rig.run_for(PAUSE_S)
+        assert rig.shown(1).is_operative
+
+
+@pytest.mark.req("B12.FR.01", "B12.FR.02")
+async def test_of_the_station_too() -> None:
+    whole = ResetStation(ResetKind.ON_IDLE)
+    async with running(hardware=fake_hardware(evses=2)) as rig:
+        await rig.charge()
+        for _ in range(2):
+            assert (await rig.ask(whole)).verdict is Verdict.SCHEDULED
+        await rig.run_for(60)
+        assert rig.resets == []
+        assert (await rig.ask(NOW)).verdict is Verdict.REJECTED, "not of a part of it"
+        assert (await rig.ask(ResetStation(ResetKind.SOFT))).verdict is Verdict.ACCEPTED
+        assert (await rig.ask(ResetStation(ResetKind.SOFT))).verdict is Verdict.REJECTED
+        await rig.run_for(5)
+        assert rig.resets == [ResetKind.SOFT]
+        assert [each.reason for each in rig.stopped] == [StopReason.SOFT_RESET]
+
+
+@pytest.mark.req("R16-131")
+async def test_a_reset_that_waits_is_no_obstacle_when_the_power_fails() -> None:
+    async with running() as rig:
+        await rig.charge()
+        await rig.ask(ResetStation(ResetKind.ON_IDLE))
+        assert (await rig.ask(PreparePowerLoss())).verdict is Verdict.ACCEPTED
+        assert [each.reason for each in rig.stopped] == [StopReason.POWER_LOSS]
 
 
 @pytest.mark.req("B12.FR.06")

@@ -1,6 +1,7 @@
 """Requests: what the CSMS, vendor code or the local API may ask of the station, and what it answers."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,7 @@ from agent.charging.requests import (
     Verdict,
 )
 from agent.charging.snapshot import SessionState
+from agent.ocpp.choosing import CONVENTIONS
 from hal.ports import FaultCode
 from tests.charging.rig import TAG, Rig, Stores, running
 from tests.helpers.fake_hardware import SILENT, fake_hardware
@@ -149,6 +151,17 @@ async def test_remote_stop() -> None:
         assert await verdict(rig, RequestStop(started.transaction_id)) is Verdict.REJECTED
 
 
+async def test_a_stop_at_the_station_itself_is_no_remote_stop() -> None:
+    async with running() as rig:
+        started = await rig.charge()
+        assert await verdict(rig, RequestStop(started.transaction_id, is_local=True)) is Verdict.ACCEPTED
+        await rig.run_for()
+        assert (rig.stopped[0].reason, rig.stopped[0].trigger) == (
+            StopReason.LOCAL,
+            TriggerReason.STOP_AUTHORIZED,
+        )
+
+
 # --- unlock ----------------------------------------------------------------------------------------------
 
 
@@ -182,6 +195,27 @@ async def test_unlock_that_cannot() -> None:
         assert await rig.ask(UnlockConnector(4, 1, True)) is UnlockVerdict.UNKNOWN_CONNECTOR
     async with running(fake_hardware(has_lock=False)) as rig:
         assert await rig.ask(UnlockConnector(1, 1, True)) is UnlockVerdict.NOT_SUPPORTED
+
+
+@pytest.mark.req("F05.FR.02", "F05.FR.04")
+async def test_who_awaits_energy_without_a_transaction_loses_the_cable_and_the_permission() -> None:
+    """TxStartPoint EnergyTransfer: nothing may flow later through a cable that was let go."""
+    points = replace(
+        CONVENTIONS["ocpp2.0.1"], start_points=("EnergyTransfer",), stop_points=("EnergyTransfer",)
+    )
+    async with running(conventions=points) as rig:
+        rig.evse().want_power(False)
+        rig.evse().plug()
+        await rig.tap()
+        assert rig.evse().setpoint.allow_power
+        assert not rig.started
+        assert await rig.ask(UnlockConnector(1, 1, stop_transaction=False)) is UnlockVerdict.UNLOCKED
+        await rig.run_for()
+        assert not rig.shown().hardware.locked
+        rig.evse().want_power(True)
+        await rig.run_for()
+        assert not rig.evse().setpoint.allow_power
+        assert not rig.started
 
 
 # --- availability ----------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ from agent.charging.requests import (
     RequestStart,
     Verdict,
 )
-from agent.charging.smart_charging import is_significant
+from agent.charging.schedules import second_of
+from agent.charging.smart_charging import Draw, Outlet, Supply, is_significant, on_one_phase
 from agent.charging.snapshot import LimitInForce, LimitSource
 from tests.charging.rig import TAG, Rig, Stores, running
 from tests.charging.test_limiting import install, offered, set_limit
@@ -46,8 +47,10 @@ def schedule(limit: float, unit: RateUnit = A, **given: Any) -> ChargingSchedule
     return ChargingSchedule(unit, schedule_id=1, **given)
 
 
-async def limit(rig: Rig, limit_a: float, origin: LimitOrigin = EMS, **given: Any) -> Answer:
-    answer = await rig.ask(LimitExternally(origin, schedule(limit_a, **given)))
+async def limit(
+    rig: Rig, limit_a: float, origin: LimitOrigin = EMS, evse_id: int = 0, **given: Any
+) -> Answer:
+    answer = await rig.ask(LimitExternally(origin, schedule(limit_a, **given), evse_id=evse_id))
     assert isinstance(answer, Answer)
     return answer
 
@@ -104,6 +107,7 @@ def test_the_id_is_negative_free_and_stays_with_its_origin() -> None:
     assert profile_id_for((mine, installed(5)), EMS) == -2
     external = replace(installed(-7, Purpose.EXTERNAL), origin=EMS)
     assert profile_id_for((mine, external), EMS) == -7
+    assert profile_id_for((mine, external), EMS, 1) == -2
     assert profile_id_for((mine, external), SO) == -2
 
 
@@ -140,6 +144,73 @@ async def test_all_origins_hold_for_the_sum_of_all_evses_and_the_lowest_counts()
         assert (offered(rig, 1), offered(rig, 2)) == (20.0, 20.0)
         composed = await rig.ask(ComposeSchedule(1, 0, 60, W))
         assert [(each.start_s, each.limit) for each in composed.periods] == [(0, 13_800.0)]
+
+
+@pytest.mark.req("K11.FR.01", "K12.FR.01", "K08.FR.04")
+async def test_a_limit_of_one_evse_holds_there_alone_beside_everything_else() -> None:
+    async with running(fake_hardware(evses=2)) as rig:
+        await rig.charge("TAG1", 1)
+        await rig.charge("TAG2", 2)
+        assert (await limit(rig, 12.0, evse_id=1)).verdict is Verdict.ACCEPTED
+        assert (offered(rig, 1), offered(rig, 2)) == (12.0, 32.0)
+        assert rig.shown(1).limit == LimitInForce(12.0, LimitSource.EXTERNAL, -1)
+        await limit(rig, 40.0)
+        assert (offered(rig, 1), offered(rig, 2)) == (12.0, 28.0)
+        await limit(rig, 10.0, SO, evse_id=1)
+        assert (offered(rig, 1), offered(rig, 2)) == (10.0, 30.0)
+        await rig.ask(InstallProfile(1, 0, profile(7, periods=(SchedulePeriod(0, 8.0),))))
+        assert rig.shown(1).limit == LimitInForce(8.0, LimitSource.TX_DEFAULT, 7)
+        for evse_id, total in ((1, 8.0), (2, 32.0), (0, 40.0)):
+            composed = await rig.ask(ComposeSchedule(evse_id, 0, 60))
+            assert [(each.start_s, each.limit) for each in composed.periods] == [(0, total)], evse_id
+        await rig.ask(ClearProfiles(Selection()))
+        await rig.ask(LiftExternalLimit(SO, 1))
+        await rig.ask(LiftExternalLimit(EMS))
+        assert (offered(rig, 1), offered(rig, 2)) == (12.0, 32.0)
+        assert (await rig.ask(LiftExternalLimit(EMS, 2))).verdict is Verdict.UNKNOWN
+        await rig.ask(LiftExternalLimit(EMS, 1))
+        assert (offered(rig, 1), offered(rig, 2)) == (32.0, 32.0)
+
+
+async def test_a_limit_of_an_evse_follows_its_own_schedule_and_duration_and_stays_over_a_restart() -> None:
+    stores = Stores()
+    periods = (SchedulePeriod(0, 16.0), SchedulePeriod(60, 8.0))
+    async with running(stores=stores) as rig:
+        await rig.charge()
+        await limit(rig, 0, periods=periods, duration_s=120, evse_id=1)
+        await rig.ask(InstallProfile(1, 0, profile(7, periods=(SchedulePeriod(0, 12.0),))))
+        for wait_s, limit_a in ((1, 12.0), (60, 8.0), (60, 12.0)):
+            await rig.run_for(wait_s)
+            assert offered(rig) == limit_a
+        await limit(rig, 7.0, evse_id=1, starts_at=EPOCH)
+    async with running(stores=stores) as rig:
+        assert (rig.shown().limit, told(rig)) == (LimitInForce(7.0, LimitSource.EXTERNAL, -1), [("EMS", 7.0)])
+
+
+async def test_a_lower_limit_of_an_evse_does_not_hide_that_the_csms_wants_one_phase() -> None:
+    outlet = Outlet((1, 1), 32.0, Supply(can_switch=True), Draw.DRAWING, "t1", 0)
+    one_phase = installed(5, periods=(SchedulePeriod(0, 10.0, 1),), starts_at=NOW)
+    lower = replace(installed(-1, Purpose.EXTERNAL, (1, 0), periods=(SchedulePeriod(0, 8.0),)), origin=EMS)
+    assert on_one_phase((one_phase, lower), [outlet], second_of(NOW)) == {1}
+    assert on_one_phase((lower,), [outlet], second_of(NOW)) == set()
+
+
+async def test_an_evse_that_does_not_exist_has_no_limit() -> None:
+    async with running() as rig:
+        assert (await limit(rig, 10.0, evse_id=2)).verdict is Verdict.UNKNOWN
+        assert (rig.station.snapshot().profiles, told(rig)) == ((), [])
+
+
+@pytest.mark.req("K11.FR.02", "K13.FR.02")
+async def test_limits_of_the_station_and_of_its_evses_are_told_each_with_its_place() -> None:
+    async with running() as rig:
+        await limit(rig, 16.0)
+        await limit(rig, 16.0, evse_id=1)
+        await rig.ask(LiftExternalLimit(EMS))
+        places = [
+            each.evse_id for each in rig.facts if isinstance(each, ExternalLimitSet | ExternalLimitLifted)
+        ]
+        assert (told(rig), places) == ([("EMS", 16.0), ("EMS", 16.0), ("EMS", None)], [0, 1, 0])
 
 
 async def test_a_limit_with_a_duration_lifts_itself() -> None:

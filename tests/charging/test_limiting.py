@@ -21,6 +21,7 @@ from agent.charging.profiles import (
 )
 from agent.charging.requests import (
     Answer,
+    ChangeSetting,
     ClearProfiles,
     ComposeSchedule,
     CompositeSchedule,
@@ -31,7 +32,7 @@ from agent.charging.requests import (
 )
 from agent.charging.snapshot import LimitInForce, LimitSource
 from hal.ports import Hardware
-from tests.charging.rig import Rig, Stores, running
+from tests.charging.rig import TAG, Rig, Stores, running
 from tests.charging.test_profiles import profile
 from tests.helpers.fake_clock import EPOCH
 from tests.helpers.fake_evse import FakeEvse
@@ -260,6 +261,16 @@ async def test_a_limit_in_watt_follows_the_phases_that_the_ev_uses() -> None:
         assert offered(rig) == 10.0, "all three phases carry current"
 
 
+async def test_watt_become_ampere_by_the_nominal_voltage_and_at_once_when_that_is_set() -> None:
+    async with running() as rig:
+        await rig.charge()
+        await set_limit(rig, 0, unit=RateUnit.WATT, periods=(SchedulePeriod(0, 6900.0, 3),))
+        assert offered(rig) == 10.0
+        await rig.ask(ChangeSetting("supply_voltage_v", "115"))
+        await rig.run_for(0.1)
+        assert offered(rig) == 20.0
+
+
 # --- sharing ---------------------------------------------------------------------------------------------
 
 
@@ -324,6 +335,22 @@ async def test_a_disk_that_takes_nothing_changes_nothing() -> None:
         assert (await rig.ask(ClearProfiles(Selection()))).verdict is Verdict.REJECTED
         assert offered(rig) == 10.0
         assert rig.station.snapshot().faults
+
+
+async def test_what_never_limits_again_makes_room_when_there_is_none() -> None:
+    """A CSMS that gives every day a profile of its own must not find the station full one day."""
+    soon = EPOCH + timedelta(minutes=1)
+    async with running(given={"MaxChargingProfilesInstalled": "2"}) as rig:
+        await set_limit(rig, 10.0, profile_id=1, stack_level=1, valid_to=soon)
+        await set_limit(rig, 12.0, profile_id=2, stack_level=2, starts_at=EPOCH, duration_s=60)
+        assert (await install(rig, profile(3, stack_level=3))).verdict is Verdict.REJECTED
+        await rig.run_for(61)
+        start = RequestStart(TAG, 1, profile=profile(9, Purpose.TX))
+        assert (await rig.ask(start)).verdict is Verdict.ACCEPTED
+        await set_limit(rig, 14.0, profile_id=3, stack_level=3)
+        assert list(rig.stores.profiles.installed) == [3]
+        await set_limit(rig, 15.0, profile_id=4, stack_level=4)
+        assert (await install(rig, profile(5, stack_level=5))).verdict is Verdict.REJECTED
 
 
 @pytest.mark.req("R16-265")

@@ -8,6 +8,7 @@ import pytest
 
 from agent.charging.facts import EventsNoticed, VariableEvent
 from agent.charging.ids import Component, EventTrigger, MonitorOrigin, Variable
+from agent.charging.monitoring_watch import EVENTS_PER_MESSAGE
 from agent.charging.monitors import (
     Flaw,
     MonitorAnswer,
@@ -254,6 +255,74 @@ async def test_monitors_survive_a_reboot_with_what_they_know() -> None:
         assert await number(rig, UPPER, 1, SEVERE + 1) > monitor_id
 
 
+@pytest.mark.req("N07.FR.18", "N07.FR.19", "TC_N_45_CS")
+async def test_what_changed_while_the_station_was_off_is_told() -> None:
+    kept, stores = FakeMonitorStore(), Stores()
+    place = {"component": Component("OCPPCommCtrlr"), "variable": Variable("OfflineThreshold")}
+    async with watching(kept, stores) as (rig, _kept):
+        await rig.run_for(1)
+        await number(rig, DELTA, 5, **place)
+        await number(rig, DELTA, 1)
+    stores.settings.values["offline_threshold_s"] = "305"
+    async with watching(kept, stores) as (rig, _kept):
+        await rig.run_for(6)
+        assert words(rig) == [], "5 is not more than 5, and a board that has not spoken yet is no change"
+        await rig.ask(ChangeSetting("offline_threshold_s", "306"))
+        await rig.run_for(1)
+        assert words(rig) == [("306", "Delta")], "counted from where it was set, not from the start"
+    async with watching(kept, stores) as (rig, _kept):
+        await rig.run_for(6)
+        assert words(rig) == [], "what was told is not told again"
+
+
+@pytest.mark.req("N07.FR.19")
+async def test_a_problem_is_told_also_when_it_came_or_went_with_the_power() -> None:
+    kept = FakeMonitorStore()
+
+    def problems(rig: Rig) -> list[tuple[str, str]]:
+        return [(event.component.name, event.actual_value) for event in events(rig)]
+
+    async with running() as rig:
+        rig.evse().fault(FaultCode.LOCK_FAIL)
+        await rig.run_for(1)
+        await rig.station.monitor(kept)
+        await rig.run_for(1)
+        assert ("ConnectorPlugRetentionLock", "true") in problems(rig), "it was there at the first start"
+    async with watching(kept) as (rig, _kept):
+        await rig.run_for(1)
+        assert ("ConnectorPlugRetentionLock", "false") in problems(rig)
+
+
+async def test_a_reference_of_another_type_is_forgotten() -> None:
+    kept = FakeMonitorStore()
+    async with watching(kept) as (rig, _kept):
+        wanted = {"component": Component("OCPPCommCtrlr"), "variable": Variable("OfflineThreshold")}
+        monitor_id = await number(rig, DELTA, 5, **wanted)
+    kept.references[monitor_id] = "soon"  # the variable was a text before an update
+    async with watching(kept) as (rig, _kept):
+        await rig.run_for(6)
+        assert words(rig) == [], "it counts from the value at the start then"
+        await rig.ask(ChangeSetting("offline_threshold_s", "400"))
+        await rig.run_for(1)
+        assert words(rig) == [("400", "Delta")]
+
+
+@pytest.mark.req("N08.FR.03")
+async def test_offline_a_severe_period_is_kept_and_a_mild_one_is_not() -> None:
+    async with watching() as (rig, kept):
+        await number(rig, PERIODIC, 60, SEVERE)
+        await number(rig, ALIGNED, 60, SEVERE)
+        await number(rig, PERIODIC, 60, MILD)
+        rig.station.on_online(False)
+        await rig.run_for(130)
+        assert {fact.is_queued for fact in rig.told(EventsNoticed)} == {True}
+        assert [event.trigger for event in events(rig)] == [EventTrigger.PERIODIC] * 4
+        assert kept.facts == rig.told(EventsNoticed)
+        rig.station.on_online(True)
+        await rig.run_for(60)
+        assert {fact.is_queued for fact in rig.told(EventsNoticed)} == {True, False}
+
+
 @pytest.mark.req("N07.FR.10", "TC_N_48_CS")
 async def test_of_a_secret_only_the_change_is_told() -> None:
     async with watching() as (rig, _kept):
@@ -274,6 +343,23 @@ async def test_a_setting_can_be_monitored() -> None:
             await rig.ask(ChangeSetting("offline_threshold_s", seconds))
             await rig.run_for(1)
         assert words(rig) == [("302", "Delta")]
+
+
+async def test_many_events_at_one_time_are_several_messages() -> None:
+    async with watching() as (rig, kept):
+        model = rig.station.device_model
+        rows = [row for row in model.rows if row.supports_monitoring and row.setting is not None][:60]
+        orders = tuple(
+            MonitorOrder(row.component, row.variable, PERIODIC, 60.0, SEVERE)
+            for row in rows
+            if row.setting is not None and row.setting.name != "authorization_key"
+        )
+        await rig.ask(SetMonitors(orders))
+        await rig.run_for(61)
+        sizes = [len(fact.events) for fact in rig.told(EventsNoticed)]
+        assert sizes == [EVENTS_PER_MESSAGE, len(orders) - EVENTS_PER_MESSAGE]
+        assert kept.facts == rig.told(EventsNoticed)
+        assert len({event.event_id for event in events(rig)}) == len(orders)
 
 
 async def test_a_monitor_for_transactions_is_silent_without_one() -> None:

@@ -12,7 +12,8 @@ FAULTY = ActiveFault("rcd_dc", T0)
 OUT = frozenset({1})
 
 
-@pytest.mark.req("G01.FR.01", "G01.FR.03", "G01.FR.04", "G01.FR.06", "H03.FR.10")
+@pytest.mark.req("G01.FR.01", "G01.FR.03", "G01.FR.04", "G01.FR.06", "H03.FR.10", "E02.FR.05")
+@pytest.mark.req("TC_E_26_CS", "TC_E_27_CS")
 @pytest.mark.parametrize(
     ("picture", "expected"),
     [
@@ -20,6 +21,9 @@ OUT = frozenset({1})
         (evse(session=SessionState.AUTHORIZED), State.AVAILABLE),
         (plugged(), State.OCCUPIED),
         (charging(), State.OCCUPIED),
+        (charging(is_plugged=False), State.AVAILABLE),
+        (charging(is_plugged=False, is_known=False), State.OCCUPIED),
+        (charging(is_plugged=False, faults=(FAULTY,)), State.FAULTED),
         (plugged(session=SessionState.FINISHING), State.OCCUPIED),
         (evse(reserved_connectors=frozenset({1})), State.RESERVED),
         (plugged(reserved_connectors=frozenset({1})), State.RESERVED),

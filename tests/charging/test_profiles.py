@@ -25,6 +25,7 @@ from agent.charging.profiles import (
     flaw_of_place,
     ids_of,
     orphans,
+    over,
     replaced_by,
     selected,
     stack_of_defaults,
@@ -233,3 +234,28 @@ def test_station_and_transaction_have_stacks_of_their_own() -> None:
     assert ids_of(stack_of_station(every)) == [2, 1]
     assert ids_of(stack_of_transaction(every, "t1")) == [4, 3]
     assert stack_of_transaction(every, None) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (installed(), False),
+        (installed(valid_to=NOW), True),
+        (installed(valid_to=NOW + timedelta(seconds=1)), False),
+        (installed(starts_at=NOW - timedelta(seconds=60), duration_s=60), True),
+        (installed(starts_at=NOW - timedelta(seconds=60), duration_s=61), False),
+        (installed(purpose=Purpose.TX, starts_at=NOW - timedelta(seconds=60), duration_s=60), False),
+        (installed(purpose=Purpose.EXTERNAL, starts_at=NOW - timedelta(seconds=60), duration_s=60), False),
+        (
+            installed(
+                kind=ProfileKind.RECURRING,
+                recurrency=Recurrency.DAILY,
+                starts_at=NOW - timedelta(days=2),
+                duration_s=60,
+            ),
+            False,
+        ),
+    ],
+)
+def test_what_never_limits_anything_again_is_over(one: InstalledProfile, expected: bool) -> None:
+    assert over([one], NOW) == ((one,) if expected else ())

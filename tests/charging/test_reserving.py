@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from agent.charging.facts import ReservationEnded, ReservationMade, TokenRefused
+from agent.charging.facts import ReservationEnded, ReservationLapsed, ReservationMade, TokenRefused
 from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo, Reservation, ReservationEnd
 from agent.charging.requests import (
     Answer,
@@ -132,6 +132,23 @@ async def test_what_ended_leaves_the_disk_as_soon_as_it_can() -> None:
         await rig.run_for(61)
         assert on_disk(rig) == []
         assert not rig.station.snapshot().faults
+
+
+@pytest.mark.req("H01.FR.16", "H04.FR.01")
+async def test_a_lapse_is_told_once_it_is_on_the_disk_and_a_cancellation_never() -> None:
+    async with running(fake_hardware(evses=2)) as rig:
+        await rig.run_for(CLOCK_WAIT_S)
+        await reserve(rig, 17, seconds=5)
+        await reserve(rig, 18, evse_id=2)
+        rig.stores.reservations.failure = FULL
+        await rig.ask(CancelReservation(18))
+        await rig.run_for(10)
+        assert ends(rig) == [(18, ReservationEnd.CANCELED), (17, ReservationEnd.REMOVED)]
+        assert not rig.told(ReservationLapsed)
+        rig.stores.reservations.failure = None
+        await rig.run_for(61)
+        assert [fact.reservation_id for fact in rig.told(ReservationLapsed)] == [17]
+        assert rig.stores.reservations.lapsed == rig.told(ReservationLapsed)
 
 
 async def test_two_wishes_at_once_get_one_evse() -> None:
@@ -389,9 +406,11 @@ async def test_a_reservation_of_an_evse_that_is_no_longer_there_ends() -> None:
         assert (held(rig), on_disk(rig)) == ([], [])
 
 
-@pytest.mark.req("F01.FR.21", "F01.FR.22")
-async def test_a_remote_start_that_names_the_group_is_judged_by_it() -> None:
-    async with running(given={"AuthorizeRemoteTxRequests": "false"}) as rig:
+@pytest.mark.req("F01.FR.21", "F01.FR.22", "F02.FR.23", "F02.FR.24")
+@pytest.mark.parametrize("is_authorized", ["true", "false"])
+async def test_a_remote_start_that_names_the_group_is_judged_by_it(is_authorized: str) -> None:
+    """Also where the answer to Authorize names none: what the request said stands."""
+    async with running(given={"AuthorizeRemoteTxRequests": is_authorized}) as rig:
         assert await reserve(rig, group=FAMILY) is ReserveVerdict.ACCEPTED
         rig.evse().plug()
         stranger = await rig.ask(RequestStart(IdToken("TAG2"), 1, group=IdToken("OTHERS")))
@@ -400,3 +419,15 @@ async def test_a_remote_start_that_names_the_group_is_judged_by_it() -> None:
         assert cousin.verdict is Verdict.ACCEPTED
         await rig.run_for()
         assert [started.reservation_id for started in rig.started] == [17]
+
+
+@pytest.mark.req("F01.FR.22")
+async def test_a_group_that_the_answer_to_authorize_names_beats_the_one_of_the_request() -> None:
+    async with running(given={"AuthorizeRemoteTxRequests": "true"}) as rig:
+        await reserve(rig, group=FAMILY)
+        rig.authorizer.answers["TAG2"] = IdTokenInfo(AuthorizationStatus.ACCEPTED, group=IdToken("OTHERS"))
+        rig.evse().plug()
+        assert (await rig.ask(RequestStart(IdToken("TAG2"), 1, group=FAMILY))).verdict is Verdict.ACCEPTED
+        await rig.run_for(5)
+        assert not rig.started
+        assert held(rig) == [17]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.charging import reasons
 from agent.charging.authorization import Accept, Ask, Refused, Rules, decide, is_same_driver, judge, status_at
 from agent.charging.availability import is_operative, places_of, stop_reason_of, stops_charging
 from agent.charging.facts import Sample, TransactionStarted
@@ -239,9 +240,12 @@ def test_obstacles() -> None:
     assert start_obstacle(Session(), StationState(False, False)) == "no trustworthy time"
     assert start_obstacle(Session(stopping_faults=frozenset({"x"})), ALLOWED) == "faulted"
     assert start_obstacle(Session(operative=False), ALLOWED) == "inoperative"
-    for busy in (
+    for running in (
         Session(stage=SessionState.CHARGING, phase=Phase.OPEN),
         Session(stage=SessionState.FINISHING, phase=Phase.CLOSING),
+    ):
+        assert start_obstacle(running, ALLOWED) == reasons.RUNS
+    for busy in (
         Session(stage=SessionState.FINISHING, lock_held=True),
         Session(stage=SessionState.AUTHORIZED),
         Session(stage=SessionState.AUTHORIZING, checking=IdToken("X")),

@@ -251,6 +251,8 @@ async def test_running_and_total_cost_are_shown_with_the_currency() -> None:
         await rig.run_for(0.1)
         assert (display(rig).content, amounts(rig)) == ("2.500 CHF", ("2.500", False))
         await rig.tap()
+        price = (Text("40 ct/kWh", "en"),)
+        rig.station.transaction_priced(started.transaction_id, None, price, is_final=False)
         rig.station.transaction_priced(started.transaction_id, 3.0, (), is_final=True)
         await rig.run_for(0.1)
         assert (display(rig).content, amounts(rig)) == ("3.000 CHF", ("3.000", True))

@@ -19,7 +19,7 @@ def event(kind: SecurityEventType, detail: str = "") -> SecurityEventRaised:
     return SecurityEventRaised(NOW, kind, detail)
 
 
-@pytest.mark.req("R16-354", "R16-356")
+@pytest.mark.req("R16-354", "R16-356", "A04.FR.01")
 def test_the_critical_events_are_those_of_the_table() -> None:
     assert {each.value for each in SecurityEventType if each.is_critical} == {
         "FirmwareUpdated",
@@ -29,8 +29,10 @@ def test_the_critical_events_are_those_of_the_table() -> None:
         "SecurityLogWasCleared",
         "MemoryExhaustion",
         "TamperDetectionActivated",
+        "MaintenanceLoginAccepted",  # of 2.0.1 only, like the next one
+        "MaintenanceLoginFailed",
     }
-    assert len(SecurityEventType) == 19
+    assert len(SecurityEventType) == 21
 
 
 @pytest.mark.req("R16-354", "R16-355")

@@ -189,17 +189,67 @@ def test_time_of_use_begins_with_the_driver() -> None:
     assert placed == [False, True, False, False]
 
 
-@pytest.mark.req("E03.FR.05", "F02.FR.07", "C01.FR.26", "TC_E_05_CS", "TC_E_39_CS")
-@pytest.mark.parametrize("stop", [("EVConnected",), ("Authorized",), ("PowerPathClosed", "EnergyTransfer")])
-def test_a_driver_who_does_not_plug_in_in_time_ends_it(stop: tuple[str, ...]) -> None:
-    play = Play(policy("Authorized", stop))
+@pytest.mark.req("E03.FR.05", "F02.FR.07", "C01.FR.26", "TC_E_05_CS", "TC_E_39_CS", "TC_F_04_CS")
+@pytest.mark.parametrize("trigger", [T.AUTHORIZED, T.REMOTE_START])
+def test_a_driver_who_does_not_plug_in_in_time_ends_it_whatever_the_stop_points_are(
+    trigger: TriggerReason,
+) -> None:
+    """Neither cable nor driver is left: Ended in any case, as F02.FR.07 demands and the note of E03.FR.05 explains.
+
+    The Updated of TC_E_05 is for a bay detector (E03.FR.15), which does not exist here."""
+    for start in some_of(START_POINTS):
+        for stop in some_of(STOP_POINTS):
+            play = Play(policy(start, stop))
+            play.identify(trigger=trigger)
+            begins = "Authorized" in start
+            assert [told[1:3] for told in play.told] == ([("Started", trigger)] if begins else []), start
+            play.expire(actions.Timer.CONNECTION)
+            ended = ("connection", "Ended", T.EV_CONNECT_TIMEOUT, C.IDLE, S.TIMEOUT)
+            assert play.told[1:] == ([ended] if begins else []), (start, stop)
+            assert play.session.stage is SessionState.IDLE
+            assert play.session.phase is Phase.NONE
+            before = len(play.told)
+            play.plug()
+            play.charge()
+            assert not play.permitted, "the authorization is over"
+            plugged_in = [told[1:3] for told in play.told[before:]]
+            assert plugged_in == ([("Started", T.CABLE_PLUGGED_IN)] if "EVConnected" in start else [])
+            play.identify()
+            play.charge()
+            assert play.permitted, "and the EVSE is ready for the next one"
+
+
+@pytest.mark.req("E05.FR.10", "E05.FR.11", "C15.FR.05", "E06.FR.04")
+@pytest.mark.parametrize("stop", [("Authorized",), ("EVConnected",)])
+def test_who_is_refused_before_plugging_in_leaves_an_open_socket(stop: tuple[str, ...]) -> None:
+    """There is no cable to be kept: the next driver finds the EVSE free, and its socket unlocked."""
+    play = Play(policy("Authorized", stop), locked=False)
     play.identify()
-    play.expire(actions.Timer.CONNECTION)
-    assert play.told[-1] == ("connection", "Ended", T.EV_CONNECT_TIMEOUT, C.IDLE, S.TIMEOUT)
+    play.hear(events.TokenRevoked(0))
+    assert play.told[-1] == ("token", "Ended", T.DEAUTHORIZED, C.IDLE, S.DE_AUTHORIZED)
     assert play.session.stage is SessionState.IDLE
+    assert not play.session.holds_lock
+    play.identify(STRANGER)
     play.plug()
+    play.lock()
     play.charge()
-    assert not play.permitted, "the authorization is over"
+    assert play.permitted
+
+
+@pytest.mark.req("E05.FR.11", "C15.FR.05")
+@pytest.mark.parametrize("is_locked", [True, False])
+def test_the_cable_of_who_is_refused_is_kept_for_him(is_locked: bool) -> None:
+    """Also where the lock has not said yet that it holds."""
+    play = Play(policy("EVConnected", "Authorized"), locked=False)
+    play.plug()
+    play.identify()
+    if is_locked:
+        play.lock()
+    play.hear(events.TokenRevoked(0))
+    assert play.told[-1][1:3] == ("Ended", T.DEAUTHORIZED)
+    assert play.session.holds_lock
+    play.hear(events.TokenOffered(TAG))
+    assert not play.session.holds_lock
 
 
 @pytest.mark.req("C01.FR.03")

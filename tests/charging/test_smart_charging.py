@@ -76,6 +76,22 @@ def test_a_limit_in_watt_is_spread_over_the_phases_of_its_period_or_over_those_i
     assert now(default(10.0, A, phases, spreads_as_given=True), outlets=[one]) == {1: 10.0}
 
 
+@pytest.mark.req("K01.FR.50", "K04.FR.05")
+def test_a_limit_of_the_station_in_watt_is_one_for_each_phase_too() -> None:
+    """11040 W on three phases stand for a fuse of 16 A: one EV on one phase may not take 32 A of it."""
+    cap = station(11_040.0, W, 3, spreads_as_given=True)
+    one, other = (outlet(each, supply=Supply(phases_in_use=1)) for each in (1, 2))
+    assert now(cap, outlets=[one]) == {1: 16.0}
+    assert now(cap, outlets=[one, other]) == {1: 8.0, 2: 8.0}
+    assert now(station(11_040.0, W, 3), outlets=[one]) == {1: 999}
+    singles = [outlet(each, supply=Supply(phases=1)) for each in (1, 2, 3)]
+    assert now(cap, outlets=singles) == {1: 16.0, 2: 16.0, 3: 16.0}
+    window = (X, X + 60)
+    assert [each.limit for each in compose([cap], [one], (1, 1), A, window)] == [16.0]
+    wide = outlet(local_a=80.0)
+    assert [each.limit for each in compose([cap], [wide], (1, 1), W, window)] == [11_040.0]
+
+
 @pytest.mark.req("R16-263", "R16-264")
 @pytest.mark.parametrize(
     ("supply", "given_phases", "ampere"),

@@ -1,10 +1,11 @@
 """When a reading is due for the CSMS's costs, and what is shown of them."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.charging.tariff import (
@@ -82,6 +83,16 @@ def test_a_power_fires_no_more_often_than_it_passes_its_threshold(powers: list[f
 )
 def test_money_is_rounded_half_up(amount: float, decimals: int, text: str) -> None:
     assert amount_text(amount, decimals) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 6))
+@example(1e300, 2)
+@example(-1.7976931348623157e308, 6)
+def test_any_number_of_a_message_can_be_told_as_money(amount: float, decimals: int) -> None:
+    """What the CSMS says of a token stands in the same answer: a mad cost must not keep anybody from reading it."""
+    text = amount_text(amount, decimals)
+    with localcontext(prec=1000):
+        assert abs(Decimal(text) - Decimal(str(amount))) <= Decimal(1).scaleb(-decimals) / 2
 
 
 def test_other_languages_only_where_the_station_may_show_them() -> None:

@@ -209,21 +209,28 @@ async def test_another_token_during_a_transaction_is_asked_for_in_2x_only(versio
 
 
 @pytest.mark.req("C10.FR.08", "C10.FR.10", "TC_C_46_CS")
-async def test_a_word_without_a_date_is_good_for_the_life_time_of_the_cache() -> None:
+async def test_a_word_without_a_date_is_good_for_the_life_time_of_the_cache_since_its_last_use() -> None:
     async with running(given={"LocalPreAuthorize": "true"}) as rig:
+        await rig.tap()
+        await change(rig, cache_life_time_s="3600")  # it counts for what is known already
+        for pause_s, asked in ((2400, 1), (2400, 1), (3601, 2)):
+            await rig.run_for(pause_s)
+            await rig.tap()
+            assert rig.authorizer.asked == [TAG] * asked, pause_s
+
+
+@pytest.mark.req("C10.FR.08", "C10.FR.10")
+async def test_offline_a_token_that_nobody_used_for_its_life_time_is_refused() -> None:
+    async with running(is_online=False) as rig:
         await change(rig, cache_life_time_s="3600")
+        rig.stores.tokens.known["tag1"] = VALID
+        rig.stores.tokens.used["tag1"] = rig.clock.now() - timedelta(seconds=3600)
+        rig.evse().plug()
         await rig.tap()
-        kept = rig.stores.tokens.known["tag1"]
-        assert kept.expires_at == pytest.approx(
-            rig.clock.now() + timedelta(hours=1), abs=timedelta(seconds=3)
-        )
-        await rig.tap()  # it cancels, and nobody is asked
+        assert not rig.started
+        rig.stores.tokens.used["tag1"] = rig.clock.now() - timedelta(seconds=3000)
         await rig.tap()
-        assert rig.authorizer.asked == [TAG]
-        await rig.tap()
-        await rig.run_for(3600)
-        await rig.tap()
-        assert rig.authorizer.asked == [TAG, TAG]
+        assert len(rig.started) == 1
 
 
 @pytest.mark.req("C10.FR.13")
@@ -257,3 +264,110 @@ async def test_a_token_known_as_bad_is_asked_for_again_unless_that_is_switched_o
         assert len(rig.started) == (0 if is_final else 1)
         if is_final:
             assert rig.told(TokenRefused)[-1].reason == "Blocked"
+
+
+@pytest.mark.req("C16.FR.03", "C12.FR.09")
+@pytest.mark.parametrize("is_asked", ["true", "false"])
+async def test_a_master_pass_cannot_be_started_remotely(is_asked: str) -> None:
+    given = {"AuthCtrlr.MasterPassGroupId": "FLEET", "AuthorizeRemoteTxRequests": is_asked}
+    async with running(given=given) as rig:
+        rig.evse().plug()
+        assert (await rig.ask(RequestStart(TAG, 1, group=FLEET))).verdict is Verdict.REJECTED
+        await rig.run_for(5)
+        assert not rig.started
+        assert (await rig.ask(RequestStart(TAG, 1, group=IdToken("OTHERS")))).verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.req("C09.FR.05", "C09.FR.07")
+async def test_one_who_is_known_here_in_another_group_is_asked_for_and_stops_nothing() -> None:
+    async with running(given={"AuthorizationCacheEnabled": "true"}) as rig:
+        obeying(rig)
+        rig.authorizer.answers["TAG1"] = IdTokenInfo(AuthorizationStatus.ACCEPTED, group=FLEET)
+        others = IdTokenInfo(AuthorizationStatus.ACCEPTED, group=IdToken("OTHERS"))
+        rig.authorizer.answers["TAG2"] = rig.stores.tokens.known["tag2"] = others
+        await rig.charge()
+        rig.authorizer.asked.clear()
+        await rig.tap("TAG2")
+        assert [each.value for each in rig.authorizer.asked] == ["TAG2"]
+        assert rig.shown().transaction is not None
+
+
+@pytest.mark.req("TC_E_52_CS")
+@pytest.mark.parametrize(
+    ("known", "reason"), [(None, "unknown, and nobody is to be asked"), (BLOCKED, "Blocked"), (VALID, "")]
+)
+async def test_where_nobody_is_to_be_asked_only_what_is_known_here_counts(
+    known: IdTokenInfo | None, reason: str
+) -> None:
+    """DisableRemoteAuthorization, also for a remote start and with LocalPreAuthorize off."""
+    given = {"AuthCtrlr.DisableRemoteAuthorization": "true", "AuthorizeRemoteTxRequests": "true"}
+    async with running(given=given) as rig:
+        if known is not None:
+            rig.stores.tokens.known["tag1"] = known
+        rig.evse().plug()
+        await rig.tap()
+        assert len(rig.started) == (0 if reason else 1)
+        if reason:
+            assert rig.told(TokenRefused)[-1].reason == reason
+            assert (await rig.ask(RequestStart(TAG, 1))).verdict is Verdict.ACCEPTED
+            await rig.run_for(5)
+            assert not rig.started
+        assert not rig.authorizer.asked
+
+
+# --- key codes that nobody has -----------------------------------------------------------------------------
+
+
+WRONG = {str(code): IdTokenInfo(AuthorizationStatus.INVALID) for code in range(1111, 1121)}
+
+
+async def enter(rig: Rig, *codes: str) -> int:
+    """Key codes at the pad, one after the other; how many of them were asked for."""
+    before = len(rig.authorizer.asked)
+    for code in codes:
+        await rig.ask(PresentToken(IdToken(code, IdTokenType.KEY_CODE), (1,)))
+        await rig.run_for(0.5)
+    return len(rig.authorizer.asked) - before
+
+
+@pytest.mark.req("C04.FR.06")
+async def test_who_tries_key_codes_has_to_wait_longer_and_longer() -> None:
+    async with running() as rig:
+        rig.authorizer.answers.update(WRONG)
+        assert await enter(rig, "1111", "1112", "1113", "1114", "1115") == 3
+        assert rig.told(TokenRefused)[-1].reason == "too many wrong key codes"
+        await rig.run_for(10)
+        assert await enter(rig, "1116", "1117") == 1
+        await rig.run_for(10)
+        assert await enter(rig, "1118") == 0, "20 s this time"
+        await rig.run_for(10)
+        assert await enter(rig, "1119") == 1
+        await rig.ask(PresentToken(TAG, (1,)))
+        await rig.run_for(1)
+        assert len(rig.authorizer.asked) == 6, "a card waits for nothing"
+        await rig.run_for(3600)
+        for _ in range(20):
+            assert await enter(rig, "1120") == 1
+            await rig.run_for(600)
+
+
+@pytest.mark.req("C04.FR.06")
+async def test_a_good_code_starts_the_count_anew_and_always_stops_its_own_transaction() -> None:
+    async with running() as rig:
+        obeying(rig)
+        rig.authorizer.answers.update(WRONG)
+        rig.evse().plug()
+        assert await enter(rig, "1111", "1112", "4711") == 3
+        await rig.run_for(5)
+        assert rig.shown().transaction is not None
+        assert await enter(rig, "1113", "1114", "1115", "1116") == 3
+        assert await enter(rig, "4711") == 0
+        await rig.run_for(10)
+        assert rig.shown().transaction is None
+
+
+@pytest.mark.req("C04.FR.06")
+async def test_a_good_code_that_may_not_charge_here_is_no_attempt() -> None:
+    async with running() as rig:
+        rig.authorizer.answers["4711"] = BLOCKED
+        assert await enter(rig, *(["4711"] * 6)) == 6

@@ -126,6 +126,16 @@ def test_only_the_time_in_which_energy_flowed_counts() -> None:
     assert end.charged_s == 30 + 30
 
 
+@pytest.mark.parametrize("by_s", [86_400.0, -3_600.0])
+def test_a_clock_that_is_set_while_energy_flows_neither_gives_nor_takes_time(by_s: float) -> None:
+    book = book_of(1000)
+    book = book.after(told(book, ChargingState.CHARGING, 10)).clock_moved(by_s)
+    end = book.stopped(
+        NOW + timedelta(seconds=40 + by_s), StopReason.LOCAL, TriggerReason.STOP_AUTHORIZED, None, False, ()
+    )
+    assert end.charged_s == 30
+
+
 def test_a_transaction_that_moved_counts_from_its_new_meter() -> None:
     book = replace(book_of(1000, 1005), is_placed=False).brought(2).begun_at_register(77, NOW)
     placed = told(book, what=Update(connector_id=1))

@@ -44,6 +44,8 @@ ACTION_NAMES = (
     "x" * 5000,
     "GetBaseReport",
     "SetVariables",
+    "ChangeConfiguration",
+    "RemoteStartTransaction",
 )
 
 

@@ -2,7 +2,8 @@
 
 A CALL `[2, id, action, payload]` that is JSON gets exactly one answer, whatever is in it; what is no JSON, or has
 another shape, at most one (a CALLERROR to its sender); anything else none. Answers and calls of the station have to
-match the official schemas. Used by `run`. OCPP-J 1.6 4.1 and 4.2.
+match the official schemas. In 2.0.1 what shows no id may be answered with the id -1. Used by `run`. OCPP-J 1.6 4.1
+and 4.2, OCPP 2.0.1 part 4, 4.1 and 4.2.
 """
 
 import json
@@ -15,14 +16,10 @@ from typing import Any
 
 import jsonschema
 
-from tests.fuzz.legal import ACTIONS, schema_of
+from tests.fuzz.dialects import DIALECT_16, Dialect
 
-ERROR_CODES = frozenset(
-    {
-        "NotImplemented", "NotSupported", "InternalError", "ProtocolError", "SecurityError", "FormationViolation",
-        "PropertyConstraintViolation", "OccurenceConstraintViolation", "TypeConstraintViolation", "GenericError",
-    }
-)  # fmt: skip
+NAMELESS = "-1"
+"""The id of an answer to a text that shows none (2.0.1 part 4, 4.2.3)."""
 _HEAD = re.compile(r'\s*\[\s*2\s*,\s*("(?:[^"\\]|\\.)*")')
 
 
@@ -37,8 +34,8 @@ class Owed:
 NOTHING = Owed("", 0, 0)
 
 
-def owed_for(text: str, limit_bytes: int = 1_048_576) -> Owed:
-    """How many answers with which message id."""
+def owed_for(text: str, limit_bytes: int = 1_048_576, *, answers_strange_types: bool = False) -> Owed:
+    """How many answers with which message id; `answers_strange_types`: other message types than 2 to 4, too."""
     try:
         frame = json.loads(text, parse_constant=_refuse, object_pairs_hook=_checked)
         json.dumps(frame, ensure_ascii=False).encode()
@@ -46,9 +43,12 @@ def owed_for(text: str, limit_bytes: int = 1_048_576) -> Owed:
         return _owed_by_head(text)
     if len(text.encode()) > limit_bytes:
         return _owed_by_head(text)
-    if not isinstance(frame, list) or len(frame) < 2 or frame[0] != 2 or not isinstance(frame[1], str):
+    if not isinstance(frame, list) or len(frame) < 2 or not isinstance(frame[1], str):
         return NOTHING
-    is_call = len(frame) == 4 and type(frame[0]) is int and isinstance(frame[2], str)
+    is_strange = answers_strange_types and type(frame[0]) is int and frame[0] not in (3, 4)
+    if frame[0] != 2 and not is_strange:
+        return NOTHING
+    is_call = frame[0] == 2 and len(frame) == 4 and type(frame[0]) is int and isinstance(frame[2], str)
     action = frame[2] if is_call else ""
     return Owed(frame[1], 1 if is_call else 0, 1, action)
 
@@ -75,11 +75,12 @@ def _refuse(constant: str) -> None:
 class Judge:
     """Collects what is owed and what came; `verdicts` are the faults found."""
 
+    dialect: Dialect = DIALECT_16
     verdicts: list[str] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     """CALLERROR code, or action and status -> how often, over all batches."""
-    on_accepted: Callable[[str, Any], None] = lambda _action, _payload: None
-    """Told of each CALL (action, text) whose answer has the status Accepted."""
+    on_accepted: Callable[[str, Any, str], None] = lambda _action, _payload, _status: None
+    """Told of each CALL (action, payload) whose answer has the status Accepted or Scheduled."""
     _owed: dict[str, list[tuple[Owed, str]]] = field(default_factory=dict)
     _came: Counter[str] = field(default_factory=Counter)
     _answer_texts: dict[str, str] = field(default_factory=dict)
@@ -90,10 +91,12 @@ class Judge:
     """Answers that are still owed."""
 
     def owe(self, text: str) -> None:
-        owed = owed_for(text)
+        owed = owed_for(text, answers_strange_types=self.dialect.answers_the_nameless)
         if owed.most:
             self._owed.setdefault(owed.message_id, []).append((owed, text))
             self.left += owed.least
+        if not owed.least and self.dialect.answers_the_nameless:
+            self._owed.setdefault(NAMELESS, []).append((Owed(NAMELESS, 0, 1), text))
 
     def see(self, text: str) -> None:
         """A frame of the station."""
@@ -104,15 +107,15 @@ class Judge:
             return
         match frame:
             case [2, str(message_id), str(action), dict(payload)] if 0 < len(message_id) <= 36:
-                self._check(action, payload, text)
+                self._check(f"{action} request", payload, text)
             case [3, str(message_id), dict(payload)]:
                 self._take(message_id, text)
                 self._read_result(message_id, payload, text)
             case [4, str(message_id), str(code), str(), dict()]:
                 self._take(message_id, text)
                 self.answers[code] += 1
-                if code not in ERROR_CODES:
-                    self._fault("an error code that 1.6 does not know", text)
+                if code not in self.dialect.error_codes:
+                    self._fault(f"an error code that {self.dialect.subprotocol} does not know", text)
                 if code == "InternalError":
                     self._fault("an internal error", self._sent_as(message_id))
             case _:
@@ -147,17 +150,25 @@ class Judge:
         actions = {owed.action for owed, _ in sent}
         if any(possible[message_id] for possible in self._late):
             return  # it may be the answer to an older call
-        if len(actions) != 1 or (action := actions.pop()) not in ACTIONS:
+        if len(actions) != 1 or (action := actions.pop()) not in self.dialect.actions:
             return
-        self._check(f"{action}Response", payload, text)
+        self._check(f"{action} response", payload, text)
         self.answers[f"{action} {payload.get('status', '')}".rstrip()] += 1
-        if payload.get("status") == "Accepted":
-            self.on_accepted(action, json.loads(sent[0][1])[3])
+        for each in payload.get("setVariableResult", ()):
+            self.answers[f"SetVariables {each['attributeStatus']}"] += 1
+        if (status := payload.get("status")) in ("Accepted", "Scheduled"):
+            self.on_accepted(action, json.loads(sent[0][1])[3], status)
 
-    def _check(self, schema: str, payload: dict[str, Any], text: str) -> None:
-        error = next(_validator(schema).iter_errors(payload), None)
+    def _check(self, name: str, payload: dict[str, Any], text: str) -> None:
+        action, _, kind = name.partition(" ")
+        if action not in self.dialect.actions:
+            self._fault("an unknown action", text)
+            return
+        error = next(_validator(self.dialect, action, kind).iter_errors(payload), None)
         if error is not None:
-            self._fault(f"not as {schema}.json: {error.message[:200]}", text)
+            self._fault(f"not as the schema of {name}: {error.message[:200]}", text)
+        if self.dialect.answers_the_nameless and _has_empty(payload):
+            self._fault("an empty field that should have been left out", text)  # part 4, 4.1.5
 
     def _sent_as(self, message_id: str) -> str:
         return " | ".join(text for _, text in self._owed.get(message_id, [])) or message_id
@@ -167,8 +178,18 @@ class Judge:
 
 
 @cache
-def _validator(schema: str) -> jsonschema.Draft4Validator:
-    return jsonschema.Draft4Validator(_without_multiples(schema_of(schema)))
+def _validator(dialect: Dialect, action: str, kind: str) -> Any:
+    schema = _without_multiples((dialect.request if kind == "request" else dialect.response)(action))
+    return jsonschema.validators.validator_for(schema, jsonschema.Draft4Validator)(schema)
+
+
+def _has_empty(node: Any) -> bool:
+    """A null, list or object without content; `data` may be anything."""
+    if isinstance(node, dict):
+        return any(
+            key != "data" and (each in (None, [], {}) or _has_empty(each)) for key, each in node.items()
+        )
+    return isinstance(node, list) and any(each in (None, [], {}) or _has_empty(each) for each in node)
 
 
 def _without_multiples(schema: Any) -> Any:

@@ -5,29 +5,13 @@ something to the station: its connectors, running transactions, real keys, real 
 with nobody there. Used by `broken` (which damages what is drawn here) and `run`.
 """
 
-import json
 import random
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
-import ocpp.v16
-
-SCHEMAS = Path(ocpp.v16.__file__).parent / "schemas"
-FROM_STATION = frozenset(
-    {
-        "Authorize", "BootNotification", "DiagnosticsStatusNotification", "FirmwareStatusNotification", "Heartbeat",
-        "LogStatusNotification", "MeterValues", "SecurityEventNotification", "SignCertificate",
-        "SignedFirmwareStatusNotification", "StartTransaction", "StatusNotification", "StopTransaction",
-    }
-)  # fmt: skip
-ACTIONS = sorted(path.stem for path in SCHEMAS.glob("*.json") if not path.stem.endswith("Response"))
-CALLS = [action for action in ACTIONS if action not in FROM_STATION]
-"""What a CSMS may ask, DataTransfer included."""
-
-Payload = dict[str, Any]
+from tests.fuzz.dialects import START, Dialect, Payload
 
 WORDS = (
     "",
@@ -65,77 +49,45 @@ INTEGERS = (
     2**53,
     10**12,
 )
-PLACES = (
-    "ftp://127.0.0.1:9/x", "http://127.0.0.1:9/firmware.bin", "https://127.0.0.1:9/", "sftp://u:p@127.0.0.1:9/d",
-    "dummy://dummy", "file:///etc/hostname", "http://", "", "127.0.0.1", "ftp://[::1]:9/", "http://127.0.0.1:0/x",
-)  # fmt: skip
-START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-POOLS: Mapping[str, Sequence[Any]] = {
-    "connectorId": (0, 1, 1, 1, 2, 2, 2, 3, -1, 255),
-    "transactionId": (1, 2, 3, 4, 5, 6, 7, 8, 9, 0, -1),
-    "idTag": ("TAG1", "tag1", "TAG2", "DEADBEEF", "04A1B2C3D4E5F6", "x" * 20),
-    "parentIdTag": ("GROUP1", "group1", "TAG1"),
-    "reservationId": (1, 2, 3, 4),
-    "listVersion": (0, 1, 2, 3, 4, 5, 6, 7, 100, -1),
-    "chargingProfileId": (1, 2, 3, 4),
-    "stackLevel": (0, 1, 2, 3, 8, 99),
-    "numberPhases": (1, 2, 3, 3, 0, 4),
-    "limit": (0, 0.1, 5.9, 6, 6.0, 10.5, 16, 32, 11_000, 22_000.0),
-    "minChargingRate": (0, 6, 10.1),
-    "duration": (0, 1, 60, 350, 400, 86_400, 604_800, 2**31 - 1),
-    "startPeriod": (0, 1, 50, 60, 100, 200, 3600, 86_400),
-    "vendorId": (
-        "com.example.site",
-        "example",
-        "unknown.vendor",
-        "org.openchargealliance.costmsg",
-        "x" * 255,
-    ),
-    "messageId": ("Release", "SetFan", "identify", "RunningCost", "", "x" * 50),
-    "data": ("", "{}", '{"on": true}', "[" * 200, '{"on": ', "\\", "\u0000", "é" * 500, "1e999"),
-    "location": PLACES,
-    "remoteLocation": PLACES,
-    "requestId": (1, 2, 3, 0, -1),
-    "retries": (0, 1, 3, -1),
-    "retryInterval": (0, 1, 60, -1),
-    "serialNumber": ("1", "ABCDEF", "0x1"),
-    "value": (
-        "",
-        "0",
-        "1",
-        "5",
-        "60",
-        "-1",
-        "true",
-        "FALSE",
-        "abc",
-        "Voltage",
-        "Energy.Active.Import.Register",
-        "1e3",
-    ),
-}
-"""Property name -> values; anything else is drawn by its type."""
-
-
-@cache
-def schema_of(name: str) -> Mapping[str, Any]:
-    schema: Mapping[str, Any] = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
-    return schema
+ANYTHING: tuple[Any, ...] = (
+    None,
+    True,
+    7,
+    -0.5,
+    "",
+    "é😀",
+    [],
+    {},
+    {"on": True},
+    [1, {"a": None}],
+    {"x": "y" * 500},
+    "[" * 200,
+    1e300,
+)
+"""Where the schema says nothing."""
+OPTIONAL = 0.5
+CUSTOM = 0.03
+"""`customData` may stand in every object of 2.0.1."""
 
 
 class Legal:
-    """Draws frames; `keys` are the configuration keys of the station, `texts` more values for long strings (PEM)."""
+    """Draws frames; `keys` are the settings of the station as its version names them, `texts` more values for long
+    strings (PEM)."""
 
-    def __init__(self, source: random.Random, keys: Sequence[str], texts: Sequence[str]) -> None:
+    def __init__(
+        self, dialect: Dialect, source: random.Random, keys: Sequence[Any], texts: Sequence[str]
+    ) -> None:
+        self.keys = keys
+        self.met: dict[str, deque[Any]] = defaultdict(lambda: deque(maxlen=6))
+        """Property name -> values that the station used itself; they are drawn as well."""
+        self._dialect = dialect
         self._random = source
-        self._keys = keys
         self._texts = texts
+        self._definitions: Mapping[str, Any] = {}
 
     def payload(self, action: str) -> Payload:
-        drawn = self._draw(schema_of(action), action)
-        assert isinstance(drawn, dict)
-        if action == "SetChargingProfile" or "chargingProfile" in drawn:
-            self._mend_profile(drawn.get("csChargingProfiles") or drawn["chargingProfile"])
+        drawn = self._draw_all(self._dialect.request(action), action)
+        self._dialect.mend(action, drawn, self._random, self.keys)
         return drawn
 
     def message_id(self) -> str:
@@ -148,44 +100,60 @@ class Legal:
 
     def answer(self, action: str) -> Payload:
         """A legal answer to a call of the station."""
-        drawn = self._draw(schema_of(f"{action}Response"), f"{action}Response")
+        return self._draw_all(self._dialect.response(action), f"{action}Response")
+
+    def _draw_all(self, schema: Mapping[str, Any], name: str) -> Payload:
+        self._definitions = schema.get("definitions", {})
+        drawn = self._draw(schema, name)
         assert isinstance(drawn, dict)
         return drawn
 
     def _draw(self, schema: Mapping[str, Any], name: str) -> Any:
         choose = self._random.choice
+        if "$ref" in schema:
+            schema = self._definitions[schema["$ref"].rpartition("/")[2]]
         if "enum" in schema:
             return choose(schema["enum"])
         match schema.get("type"):
             case "object":
-                required = schema.get("required", ())
-                drawn = [
-                    key for key in schema.get("properties", {}) if key in required or choose((True, False))
-                ]
-                return {key: self._draw(schema["properties"][key], key) for key in drawn}
+                return self._draw_object(schema)
             case "array":
-                least = schema.get("minItems", 0)
-                return [self._draw(schema["items"], name) for _ in range(least + choose((0, 1, 1, 2, 5)))]
+                count = schema.get("minItems", 0) + choose((0, 1, 1, 2, 5))
+                return [
+                    self._draw(schema["items"], name)
+                    for _ in range(min(count, schema.get("maxItems", count)))
+                ]
             case "integer":
-                return choose(POOLS.get(name, INTEGERS))
+                return self._of_pool(name, INTEGERS)
             case "number":
-                return choose(POOLS.get(name, (0, 0.5, 6, 1e9)))
+                return self._of_pool(name, (0, 0.5, 6, 1e9))
             case "boolean":
                 return choose((True, False))
+            case None:
+                return choose(ANYTHING)
         return self._draw_text(schema, name)
 
+    def _draw_object(self, schema: Mapping[str, Any]) -> Payload:
+        required = schema.get("required", ())
+        return {
+            key: self._draw(each, key)
+            for key, each in schema.get("properties", {}).items()
+            if key in required or self._random.random() < (CUSTOM if key == "customData" else OPTIONAL)
+        }
+
+    def _of_pool(self, name: str, otherwise: Sequence[Any]) -> Any:
+        if self.met[name] and self._random.random() < 0.6:
+            return self._random.choice(self.met[name])
+        return self._random.choice(self._dialect.pools.get(name, otherwise))
+
     def _draw_text(self, schema: Mapping[str, Any], name: str) -> str:
-        choose = self._random.choice
         if schema.get("format") == "date-time":
             return self._moment()
         longest = schema.get("maxLength", 100_000)
-        if name == "key" and self._keys:
-            pool: Sequence[str] = self._keys
-        elif longest > 500 and self._texts and name != "data":
-            pool = self._texts
-        else:
-            pool = POOLS.get(name, WORDS)
-        return str(choose(pool))[:longest]
+        if name == "key" and self.keys:
+            return str(self._random.choice(self.keys))[:longest]
+        is_long = longest > 500 and self._texts and name not in ("data", *self._dialect.pools)
+        return str(self._random.choice(self._texts) if is_long else self._of_pool(name, WORDS))[:longest]
 
     def _moment(self) -> str:
         moment = START + timedelta(
@@ -202,17 +170,3 @@ class Legal:
         if style == 3:
             return text.replace("+00:00", "")
         return text
-
-    def _mend_profile(self, profile: Payload) -> None:
-        """Most drawn schedules would be refused at once: periods in order from 0, no start of a relative one."""
-        schedule = profile["chargingSchedule"]
-        periods = schedule["chargingSchedulePeriod"]
-        if not periods or self._random.random() < 0.1:
-            return
-        for number, start in enumerate(
-            sorted({0, *(period["startPeriod"] for period in periods)})[: len(periods)]
-        ):
-            periods[number]["startPeriod"] = start
-        del periods[len({period["startPeriod"] for period in periods}) :]
-        if profile["chargingProfileKind"] != "Recurring":
-            profile.pop("recurrencyKind", None)

@@ -2,36 +2,35 @@
 
 A batch is some legal, some damaged and some absurd frames sent at once; every answer that is owed has to come before
 the next batch. Cars come and go, and the station's own calls are answered badly now and then. A station that ends by a
-Reset is started again on what it left on disk. Used by `__main__` and the tests.
+Reset is started again on what it left on disk. What differs between versions is asked of `dialects` and `stories`.
+Used by `__main__` and the tests.
 """
 
 import asyncio
 import json
 import random
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiohttp import WSMsgType
 
 from tests.fuzz.broken import Broken
+from tests.fuzz.dialects import Dialect
 from tests.fuzz.judge import Judge
-from tests.fuzz.legal import CALLS, Legal
+from tests.fuzz.legal import Legal
+from tests.fuzz.stories import Story, story_of
 from tests.helpers.csms import Csms, write_now
-from tests.helpers.csms_calls import Answer, friendly_answer
+from tests.helpers.csms_calls import Answer
 
 PATIENCE_S = 45.0
 """Longer than the station gives itself for an answer."""
-MAY_DISCONNECT = re.compile(
-    r"reset|authorizationkey|securityprofile|certificate|updatefirmware|rootcertificate", re.IGNORECASE
-)
-"""Frames after which the station may rightly end the connection."""
 RESET_TAKES_S = 60.0
 """A reset first gets rid of what is queued, and is tried again when it fails."""
+HELPFUL = 0.04
+"""Part of the frames that put something right, or nobody would charge any more after the first thousand."""
 WARM_UP = 0.1
 """Part of the frames after which memory is measured the first time."""
-KEPT_OUT = {"authorizationkey", "securityprofile"}
 
 
 class Stage(Protocol):
@@ -58,6 +57,9 @@ class Stage(Protocol):
     def faults(self) -> list[str]:
         """Crashes that the station logged since the last look."""
 
+    async def unsafe(self) -> list[str]:
+        """Outlets that are live and may not be, as far as this can be seen from here."""
+
 
 @dataclass
 class Report:
@@ -78,19 +80,29 @@ class Fuzzer:
     """One run; `seed` makes it repeatable as far as the station's own timing is."""
 
     def __init__(
-        self, stage: Stage, seed: int, *, keys: Sequence[str], texts: Sequence[str] = (), resets: bool = True
+        self,
+        stage: Stage,
+        seed: int,
+        dialect: Dialect,
+        *,
+        keys: Sequence[Any] = (),
+        texts: Sequence[str] = (),
+        resets: bool = True,
     ) -> None:
-        """`keys`, `texts`: as for `Legal`. Without `resets` the same process goes on all the time."""
+        """`keys`, `texts`: as for `Legal`; no keys: those that the station tells. Without `resets` the same process
+        goes on all the time."""
         self._stage = stage
+        self._dialect = dialect
         self._reset_rate = 0.1 if resets else 0.0
         self._random = random.Random(seed)
-        self._legal = Legal(self._random, keys, texts)
+        self._legal = Legal(dialect, self._random, keys, texts)
         self._broken = Broken(self._random)
-        self._judge = Judge(on_accepted=self._note_accepted)
+        self._judge = Judge(dialect, on_accepted=self._note_accepted)
+        self._story: Story = story_of(dialect)
         self._answers_badly = 0.1
-        self._initial: dict[str, str] = {}
         self._reservations: set[int] = set()
         self._will_reset = False
+        self._may_reset_at_any_time = False
         self._may_disconnect = False
         self._excused_until_time = 0.0
         self.report = Report()
@@ -99,8 +111,11 @@ class Fuzzer:
         """Ends at the first batch with a fault; a station that ends otherwise than by a reset raises AssertionError."""
         csms = self._stage.csms
         csms.first_look = self._look
+        self._answers_badly = 0.0
         await self._be_ready()
-        await self._remember_settings()
+        self._legal.keys = await self._story.remember(self._ask, self._calls) or self._legal.keys
+        self._judge.verdicts.clear()  # the answers to calls of `Csms.call` are not owed to the judge
+        self._answers_badly = 0.1
         while self.report.frames < frames and not self.report.faults:
             await self._batch(min(frames - self.report.frames, self._random.choice(self._stage.batch_sizes)))
             await self._live()
@@ -123,10 +138,10 @@ class Fuzzer:
         csms = self._stage.csms
         before = len(csms.handshakes)
         texts = [self._frame() for _ in range(size)]
-        disconnecting = [text for text in texts if MAY_DISCONNECT.search(text)]
+        disconnecting = [text for text in texts if self._dialect.may_disconnect.search(text)]
         texts = disconnecting[:1] if disconnecting and self._random.random() < 0.3 else texts
         loop = asyncio.get_running_loop()
-        if any(MAY_DISCONNECT.search(text) for text in texts):
+        if any(self._dialect.may_disconnect.search(text) for text in texts):
             self._excused_until_time = loop.time() + RESET_TAKES_S
         for text in texts:
             self._judge.owe(text)
@@ -143,12 +158,13 @@ class Fuzzer:
             self._may_disconnect = False
             await self._stage.pass_time(2)
         has_ended = len(csms.handshakes) != before or not csms.is_connected
-        if has_ended and not is_no_text and loop.time() > self._excused_until_time:
+        is_excused = loop.time() <= self._excused_until_time or self._may_reset_at_any_time
+        if has_ended and not is_no_text and not is_excused:
             self.report.faults.append(f"the connection ended: {csms.close_code}")
         self._judge.settle(is_excused=has_ended)
         self.report.frames += len(texts)
         self.report.batches += 1
-        self.report.faults += [*self._judge.verdicts, *self._stage.faults()]
+        self.report.faults += [*self._judge.verdicts, *self._stage.faults(), *await self._stage.unsafe()]
         if has_ended:
             await self._be_ready()
 
@@ -161,7 +177,9 @@ class Fuzzer:
 
     def _frame(self) -> str:
         choose, chance = self._random.choice, self._random.random()
-        action, message_id = choose(CALLS), self._legal.message_id()
+        action, message_id = choose(self._dialect.calls), self._legal.message_id()
+        if self._random.random() < HELPFUL:
+            return json.dumps([2, message_id, *self._story.helpful(self._random)])
         if action == "Reset" and self._random.random() >= self._reset_rate:
             action = "DataTransfer"  # a station that restarts all the time is hardly tested
         payload = self._legal.payload(action)
@@ -198,6 +216,7 @@ class Fuzzer:
         csms.always("BootNotification", status=status, interval=self._random.choice((0, 1, 30, 300)))
         if await self._stage.revive():
             self.report.restarts += 1
+            self._may_reset_at_any_time = False
         await csms.connected()
         self.report.connections += 1
         await self._stage.pass_time(3)
@@ -209,7 +228,8 @@ class Fuzzer:
         if frame[0] != 2:
             return False
         self.report.own_calls += 1
-        self.report.transactions += frame[2] == "StopTransaction"
+        self.report.transactions += self._dialect.is_end(frame[2], frame[3])
+        self._story.meet(self._legal.met, frame[2], frame[3])
         if self._random.random() >= self._answers_badly:
             return False
         for answer in self._bad_answers(frame[1], frame[2]):
@@ -218,7 +238,7 @@ class Fuzzer:
 
     def _bad_answers(self, message_id: str, action: str) -> list[str]:
         """To a call of the station: a refusal, nonsense, too much, or nothing at all."""
-        good = friendly_answer(action, 0.0, iter([1]))
+        good = self._dialect.friendly(action)
         broken = self._broken.payload(good)
         odd = [3, message_id, self._legal.answer(action) if action != "BootNotification" else good]
         return self._random.choice(
@@ -241,11 +261,14 @@ class Fuzzer:
         csms.pongs.clear()
         del csms.handshakes[:-1]
 
-    def _note_accepted(self, action: str, payload: Any) -> None:
-        self._will_reset |= action == "Reset"
-        self._may_disconnect |= MAY_DISCONNECT.search(f"{action} {payload}") is not None
+    def _note_accepted(self, action: str, payload: Any, status: str) -> None:
+        if action == "Reset" and status == "Scheduled":
+            self._may_reset_at_any_time = True
+        elif action == "Reset" and not payload.get("evseId"):
+            self._will_reset = True
+        self._may_disconnect |= self._dialect.may_disconnect.search(f"{action} {payload}") is not None
         if action == "ReserveNow" and isinstance(payload, dict):
-            self._reservations.add(payload["reservationId"])
+            self._reservations.add(payload[self._dialect.reservation_id])
 
     # --- the end -----------------------------------------------------------------------------------------
 
@@ -253,15 +276,6 @@ class Fuzzer:
         answer = await self._stage.csms.call(action, payload)
         self._judge.settle()
         return answer
-
-    async def _remember_settings(self) -> None:
-        answer = await self._ask("GetConfiguration")
-        self._judge.verdicts.clear()  # the answer to a call of `Csms.call` is not owed to the judge
-        self._initial = {
-            each["key"]: each.get("value", "")
-            for each in answer.payload["configurationKey"]
-            if not each["readonly"] and each["key"].lower() not in KEPT_OUT
-        }
 
     async def _charge_at_last(self) -> None:
         """Put everything back by OCPP, restart, and charge like any other day."""
@@ -271,39 +285,28 @@ class Fuzzer:
         csms.always("BootNotification", status="Accepted", interval=300)
         for evse_id in (1, 2):
             await stage.unplug(evse_id)
-        await self._ask("Reset", {"type": "Soft"})
+        await self._story.reset(self._ask)
         await csms.connected(False)
         await self._be_ready()
-        for key, value in self._initial.items():
-            await self._ask("ChangeConfiguration", {"key": key, "value": value})
-        await self._ask("ClearChargingProfile")
-        await self._ask("ClearCache")
-        await self._ask(
-            "SendLocalList", {"listVersion": 10**6, "updateType": "Full", "localAuthorizationList": []}
-        )
-        for reservation_id in sorted(self._reservations):
-            await self._ask("CancelReservation", {"reservationId": reservation_id})
-        for connector_id in (0, 1, 2):
-            await self._ask("ChangeAvailability", {"connectorId": connector_id, "type": "Operative"})
+        await self._story.put_back(self._ask, sorted(self._reservations))
         await stage.pass_time(60)
         self._forget_traffic()
         await stage.plug(1)
         await stage.pass_time(5)
         await stage.tap("LASTTAG")
-        start = await self._heard("StartTransaction")
+        await self._heard(self._story.is_start)
         await stage.pass_time(120)
         await stage.tap("LASTTAG")
-        stop = await self._heard("StopTransaction")
-        assert start["idTag"] == stop["idTag"] == "LASTTAG"
-        assert stop["meterStop"] > start["meterStart"], (start, stop)
+        await self._heard(self._story.is_good_end)
 
-    async def _heard(self, action: str) -> dict[str, Any]:
+    def _calls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Of the station, since the traffic was forgotten."""
+        frames = [json.loads(text) for _time, text in self._stage.csms.received]
+        return [(frame[2], frame[3]) for frame in frames if frame[0] == 2]
+
+    async def _heard(self, is_it: Callable[[str, dict[str, Any]], object]) -> None:
         for _ in range(600):
-            for _time, text in self._stage.csms.received:
-                frame = json.loads(text)
-                if frame[0] == 2 and frame[2] == action:
-                    payload: dict[str, Any] = frame[3]
-                    return payload
+            if any(is_it(*each) for each in self._calls()):
+                return
             await asyncio.sleep(0.05)
-        heard = [text for _time, text in self._stage.csms.received]
-        raise AssertionError(f"no {action} after the fuzzing, only {heard[-20:]}")
+        raise AssertionError(f"no {is_it.__name__} after the fuzzing, only {self._calls()[-20:]}")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from agent.charging.snapshot import SessionState
 from agent.exit_codes import ExitCode
 from tests.helpers.bench import Bench
 from tests.helpers.csms import Csms
@@ -38,6 +39,10 @@ fixed = { evse_id = 1 }
 RESETS = (ExitCode.RESET_SOFT, ExitCode.RESET_HARD)
 
 
+CONTACTOR_TAKES_S = 6.0
+"""An EV gets a few seconds to stop drawing before its contactor opens."""
+
+
 class _Crashes(logging.Handler):
     """Keeps what was logged with a traceback."""
 
@@ -56,9 +61,10 @@ class InProcess:
     pause_s = 0.01
     batch_sizes: Sequence[int] = (1, 5, 20, 40, 40)
 
-    def __init__(self, folder: Path, csms: Csms) -> None:
+    def __init__(self, folder: Path, csms: Csms, version: str) -> None:
         self.csms = csms
         self._folder = folder
+        self._version = version
         self._crashes = _Crashes()
         self.bench: Bench
 
@@ -72,7 +78,7 @@ class InProcess:
         await self.bench.__aexit__(None, None, None)
 
     async def _start(self) -> None:
-        self.bench = Bench(self._folder, SITE + VENDOR, csms=self.csms)
+        self.bench = Bench(self._folder, SITE + VENDOR, csms=self.csms, version=self._version)
         await self.bench.__aenter__()
 
     async def revive(self) -> bool:
@@ -111,6 +117,27 @@ class InProcess:
         found, self._crashes.texts = self._crashes.texts, []
         return found
 
+    async def unsafe(self) -> list[str]:
+        found = self._live_without_a_reason()
+        if found:
+            await asyncio.sleep(CONTACTOR_TAKES_S)  # it may be on its way
+            found = [each for each in self._live_without_a_reason() if each in found]
+        return found
+
+    def _live_without_a_reason(self) -> list[str]:
+        """A closed contactor needs a cable, somebody who may charge, and no fault."""
+        if self.bench.has_ended:
+            return []
+        found = []
+        for evse_id in (1, 2):
+            electricity, evse = self.bench.world.evse(evse_id), self.bench.evse(evse_id)
+            may_close = evse.is_plugged and evse.session is SessionState.CHARGING and not evse.is_faulted
+            if electricity.is_contactor_closed and not may_close:
+                found.append(f"EVSE {evse_id} is live: {evse.session}, {evse.is_plugged=}, {evse.faults}")
+            if electricity.was_switched_under_load:
+                found.append(f"EVSE {evse_id}: phases switched under load")
+        return found
+
 
 class OtherProcess:
     """A real process with real sockets on real time; a reset ends it, and it is started again."""
@@ -118,10 +145,14 @@ class OtherProcess:
     pause_s = 0.002
     batch_sizes: Sequence[int] = (1, 50, 200, 200)
 
-    def __init__(self, folder: Path, csms: Csms) -> None:
+    def __init__(self, folder: Path, csms: Csms, version: str) -> None:
         self.csms = csms
         self.agent = AgentProcess(
-            folder, csms.url, SITE + VENDOR, csms_keys="backoff_first_s = 0.2\nbackoff_max_s = 1"
+            folder,
+            csms.url,
+            SITE + VENDOR,
+            csms_keys="backoff_first_s = 0.2\nbackoff_max_s = 1",
+            version=version,
         )
         self._read = 0
 
@@ -161,6 +192,9 @@ class OtherProcess:
 
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(max(0.4, min(6.0, seconds / 20)))
+
+    async def unsafe(self) -> list[str]:
+        return []  # its electricity is its own
 
     def faults(self) -> list[str]:
         log = self.agent.log.read_text(errors="replace")

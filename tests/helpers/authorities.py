@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -145,6 +145,7 @@ def _build(
     usage: x509.KeyUsage | None = None,
     purposes: list[x509.ObjectIdentifier] | None = None,
     hash_algorithm: Any = None,
+    is_pss: bool = False,
     now: datetime | None = None,
 ) -> x509.Certificate:
     now = now or datetime.now(UTC)
@@ -167,7 +168,8 @@ def _build(
         builder = builder.add_extension(usage, critical=True)
     if purposes is not None:
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-    return builder.sign(issuer_key, hash_algorithm or hashes.SHA256())
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH) if is_pss else None
+    return builder.sign(issuer_key, hash_algorithm or hashes.SHA256(), rsa_padding=pss)
 
 
 def usage(**allowed: bool) -> x509.KeyUsage:

@@ -10,6 +10,7 @@ A call that was neither expected nor granted by `always` fails the test when the
 import asyncio
 import itertools
 import json
+import re
 import ssl
 import struct
 from collections.abc import Callable, Coroutine
@@ -22,6 +23,8 @@ from aiohttp import WSMsgType, web
 
 from tests.helpers.csms_calls import Answer, Call, Handshake
 
+_LONG_TIME = re.compile(r"T\d\d:\d\d:\d\d\.\d{4}")
+"""2.0.1 part 2, 3.1: a time has at most three decimals."""
 PATIENCE_S = 3600.0
 """Seconds of loop time before `expect`, `call` and `connected` give up."""
 
@@ -76,6 +79,8 @@ class Csms:
         await self._runner.cleanup()
         left = [call.action for call in self._calls._queue]  # type: ignore[attr-defined]
         assert not left or kind is not None, f"calls that nobody expected: {left}"
+        long = [text for _, text in self.received if _LONG_TIME.search(text)]
+        assert not long or kind is not None, f"more than three decimals in a time: {long[0]}"
 
     async def listen(self, port: int = 0) -> None:
         self._site = web.TCPSite(self._runner, self.host, port, ssl_context=self.ssl_context)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from agent.charging.device_model import DataType, DeviceModel, Nameplate
 from agent.charging.device_variables import GAUGES, build
 from agent.charging.facts import DurableFact, Fact
@@ -88,16 +90,15 @@ class FakeStation:
         self.priced: list[tuple[TransactionId, float | None, tuple[Text, ...], bool]] = []
         self._listeners: list[Callable[[Fact], None]] = []
 
-    @property
-    def device_model(self) -> DeviceModel:
-        return device_model(self.settings, self.picture)
+    def device_model_in(self, picture: StationSnapshot) -> DeviceModel:
+        return device_model(self.settings, picture)
 
     def snapshot(self) -> StationSnapshot:
         return self.picture
 
     def change(self, evse: EvseSnapshot) -> None:
         """From now on the EVSE is like this; nobody is told before `publish`."""
-        self.picture = replace(self.picture, evses={**self.picture.evses, evse.evse_id: evse})
+        self.picture = msgspec.structs.replace(self.picture, evses={**self.picture.evses, evse.evse_id: evse})
 
     def publish(self, fact: Fact) -> None:
         for listener in self._listeners:
@@ -120,7 +121,7 @@ class FakeStation:
     def on_online(self, is_online: bool) -> None:
         self.online.append(is_online)
 
-    def on_clock_set(self) -> None:
+    def on_clock_set(self, _by_s: float) -> None:
         self.clock_changes += 1
 
     async def token_answered(

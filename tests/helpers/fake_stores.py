@@ -10,6 +10,7 @@ from datetime import datetime
 from agent.charging.display import DisplayMessage
 from agent.charging.facts import (
     DurableFact,
+    ReservationLapsed,
     Sample,
     TransactionMetered,
     TransactionStarted,
@@ -81,6 +82,7 @@ class FakeJournal:
                         id_token=tokens[0] if tokens else None,
                         is_authorized=updates[-1].is_authorized if updates else bool(tokens),
                         is_placed=fact.is_placed or any(each.is_placed for each in updates),
+                        last_fact_at=getattr(mine[-1], "at", None),
                     )
                 )
         return found
@@ -125,6 +127,7 @@ class FakeAvailabilityStore:
 class FakeTokenStore:
     def __init__(self) -> None:
         self.known: dict[str, IdTokenInfo] = {}
+        self.used: dict[str, datetime] = {}
         self.failure: StoreError | None = None
 
     async def get(self, id_token: IdToken) -> IdTokenInfo | None:
@@ -132,6 +135,13 @@ class FakeTokenStore:
 
     async def put(self, id_token: IdToken, known: IdTokenInfo, now: datetime) -> None:
         self.known[id_token.key] = known
+        self.used[id_token.key] = now
+
+    async def use(self, id_token: IdToken, now: datetime) -> None:
+        self.used[id_token.key] = now
+
+    async def used_at(self, id_token: IdToken) -> datetime | None:
+        return self.used.get(id_token.key)
 
     async def clear(self) -> None:
         if self.failure is not None:
@@ -170,16 +180,18 @@ class FakeLocalListStore:
 class FakeReservationStore:
     def __init__(self) -> None:
         self.rows: tuple[Reservation, ...] = ()
+        self.lapsed: list[ReservationLapsed] = []
         self.failure: StoreError | None = None
 
     async def load(self) -> Sequence[Reservation]:
         return self.rows
 
-    async def save(self, reservations: Sequence[Reservation]) -> None:
+    async def save(self, reservations: Sequence[Reservation], *lapsed: ReservationLapsed) -> None:
         await asyncio.sleep(0)
         if self.failure is not None:
             raise self.failure
         self.rows = tuple(reservations)
+        self.lapsed += lapsed
 
 
 class FakeAuthorizer:
@@ -212,23 +224,28 @@ class FakeMonitorStore:
     def __init__(self) -> None:
         self.installed = Installed()
         self.exceeded: frozenset[int] = frozenset()
+        self.references: dict[int, str] = {}
         self.last_event_id = 0
         self.facts: list[DurableFact] = []
         self.failure: StoreError | None = None
 
     async def load(self) -> StoredMonitoring:
-        return StoredMonitoring(self.installed, self.exceeded, self.last_event_id)
+        return StoredMonitoring(self.installed, self.exceeded, self.last_event_id, dict(self.references))
 
-    async def save(self, installed: Installed) -> None:
+    async def save(self, installed: Installed, references: Mapping[int, str]) -> None:
         if self.failure is not None:
             raise self.failure
         self.installed = installed
+        self.references = dict(references)
 
-    async def note(self, exceeded: Collection[int], *facts: DurableFact) -> None:
+    async def note(
+        self, exceeded: Collection[int], references: Mapping[int, str], *facts: DurableFact
+    ) -> None:
         await asyncio.sleep(0)
         if self.failure is not None:
             raise self.failure
         self.exceeded = frozenset(exceeded)
+        self.references = dict(references)
         self.facts += facts
 
     async def reserve_event_ids(self, last: int) -> None:

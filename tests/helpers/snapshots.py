@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from agent.charging.ids import ChargingState, IdToken
 from agent.charging.snapshot import (
     ActiveFault,
@@ -52,7 +54,7 @@ def evse(evse_id: int = 1, **changes: Any) -> EvseSnapshot:
         has_meter=True,
         reading=None,
     )
-    return replace(idle, **changes)
+    return msgspec.structs.replace(idle, **changes)
 
 
 def plugged(evse_id: int = 1, **changes: Any) -> EvseSnapshot:
@@ -87,4 +89,4 @@ def station(*evses: EvseSnapshot, **changes: Any) -> StationSnapshot:
         changed_at=T0,
         booted_at=T0,
     )
-    return replace(standing, **changes)
+    return msgspec.structs.replace(standing, **changes)

@@ -145,6 +145,34 @@ async def test_a_reconnect_does_not_shorten_the_wait_of_a_rejected_station() -> 
         talk.take("BootNotification")
 
 
+@pytest.mark.req("B01.FR.01", "B01.FR.03")
+async def test_a_boot_that_nobody_answered_does_not_wait_on_the_next_connection() -> None:
+    """The wait was for a CSMS that hangs; whoever takes the next connection would see a mute station for minutes."""
+    async with Talk() as talk:
+        talk.open()
+        for _ in range(4):
+            talk.take("BootNotification")
+            await asyncio.sleep(30.1)
+            talk.in_flight = None
+            talk.close()
+            talk.open()
+        talk.take("BootNotification")
+
+
+@pytest.mark.req("R16-052")
+async def test_a_reconnect_does_not_shorten_the_wait_after_a_refused_boot() -> None:
+    async with Talk() as talk:
+        talk.open()
+        talk.take("BootNotification")
+        talk.error("InternalError")
+        talk.close()
+        await asyncio.sleep(50)
+        talk.open()
+        assert talk.silent()
+        await asyncio.sleep(17)
+        talk.take("BootNotification")
+
+
 async def test_a_boot_cut_off_by_the_connection_goes_again_with_the_next() -> None:
     async with Talk() as talk:
         talk.open()

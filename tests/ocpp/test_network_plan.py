@@ -21,7 +21,7 @@ def test_each_slot_has_its_attempts_in_the_order_of_the_setting() -> None:
     assert tried(NetworkPlan([2, 1, 3]), 2, 6) == [2, 2, 1, 1, 3, 3]
 
 
-@pytest.mark.req("B10.FR.07", "TC_B_49_CS")
+@pytest.mark.req("B10.FR.07", "B10.FR.08", "B10.FR.09", "TC_B_49_CS")
 def test_when_nothing_works_the_last_good_slot_has_its_turn_although_it_is_not_in_the_list() -> None:
     plan = NetworkPlan([2], last_good=1)
     assert tried(plan, 1, 1 + FALL_BACK_ATTEMPTS) == [2, *[1] * FALL_BACK_ATTEMPTS]
@@ -38,6 +38,7 @@ def test_after_a_loss_the_slot_that_worked_is_the_first_and_the_others_follow() 
     assert plan.slot == 2
 
 
+@pytest.mark.req("B10.FR.09")
 def test_a_single_slot_is_tried_for_ever() -> None:
     plan = NetworkPlan([1])
     assert not any(plan.failed(3) for _ in range(100))

@@ -63,7 +63,7 @@ def test_a_call_is_an_array_of_four() -> None:
     assert json.loads(text) == [2, message_id, "Heartbeat", {}]
 
 
-@pytest.mark.req("R16-017", "FIELD-18")
+@pytest.mark.req("R16-017", "FIELD-18", "FR.01")
 def test_second_call_has_to_wait_for_the_answer_of_the_first() -> None:
     rpc = Rpc()
     message_id, _ = rpc.call("Heartbeat", {})

@@ -111,6 +111,81 @@ async def test_certificate_of_another_host_is_refused(authority: trustme.CA, ca_
     assert "ostname mismatch" in str(seen.failures[0])
 
 
+@pytest.fixture
+def named_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """csms.example.com is here."""
+    real = socket.getaddrinfo
+
+    def look_up(host: Any, *args: Any, **more: Any) -> Any:
+        return real("127.0.0.1" if host == "csms.example.com" else host, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+STRICT = {"without_wildcards": frozenset({"ocpp2.0.1"})}
+
+
+@pytest.mark.req("A00.FR.309", "A00.FR.310", "A00.FR.311", "A00.FR.412", "A00.FR.413", "TC_A_05_CS")
+@pytest.mark.parametrize("offered", [("ocpp2.0.1",), ("ocpp2.0.1", "ocpp1.6")])
+@pytest.mark.parametrize("is_in_cn", [False, True])
+async def test_a_wildcard_is_not_the_name_of_the_csms_in_2_0_1(
+    authority: trustme.CA, ca_file: str, named_hosts: None, offered: tuple[str, ...], is_in_cn: bool
+) -> None:
+    """Where 1.6 is offered beside it, that is known after the upgrade only; else before the password is sent."""
+    names = {"common_name": "*.example.com"} if is_in_cn else {}
+    leaf = authority.issue_cert(*(() if is_in_cn else ["*.example.com"]), **names)
+    async with Csms(ssl_context=server_context(leaf), host="localhost", subprotocols=("ocpp2.0.1",)) as csms:
+        url = csms.url.replace("localhost", "csms.example.com")
+        async with running(url, ca_file=ca_file, subprotocols=offered, **STRICT) as (_, seen):
+            await seen.until(lambda: seen.failures)
+        assert seen.failures[0].kind == "TLS_CERTIFICATE"
+        assert len(csms.handshakes) <= len(offered) - 1
+        async with running(url, ca_file=ca_file, subprotocols=offered) as (_, seen):
+            await seen.opened()  # AllowCSMSTLSWildcards
+
+
+@pytest.mark.req("A00.FR.309")
+@pytest.mark.parametrize("names", [("*.example.com", "CSMS.example.com"), ("*.example.com",)])
+async def test_1_6_and_a_certificate_that_names_the_host_too_are_fine(
+    authority: trustme.CA, ca_file: str, named_hosts: None, names: tuple[str, ...]
+) -> None:
+    context = server_context(authority.issue_cert(*names))
+    speaks = "ocpp1.6" if len(names) == 1 else "ocpp2.0.1"
+    async with Csms(ssl_context=context, host="localhost", subprotocols=(speaks,)) as csms:
+        url = csms.url.replace("localhost", "csms.example.com")
+        for offered in (("ocpp2.0.1", "ocpp1.6"), (speaks,)):
+            async with running(url, ca_file=ca_file, subprotocols=offered, **STRICT) as (_, seen):
+                await seen.opened()
+
+
+@pytest.mark.req("A00.FR.308", "A00.FR.310", "A00.FR.311", "A00.FR.411", "A00.FR.413", "TC_A_05_CS")
+@pytest.mark.parametrize("odd", [{"ends": -YEAR}, {"begins": YEAR}], ids=["expired", "of the future"])
+async def test_a_certificate_that_is_not_valid_now_is_refused(
+    operator: Authority, odd: dict[str, Any]
+) -> None:
+    context = operator.issue(**odd).server_context()
+    async with (
+        Csms(ssl_context=context, host="localhost") as csms,
+        running(csms.url, roots=operator.pem) as (_, seen),
+    ):
+        await seen.until(lambda: seen.failures)
+        assert csms.handshakes == []
+    assert seen.failures[0].kind == "TLS_CERTIFICATE"
+
+
+@pytest.mark.req("A00.FR.505", "A00.FR.506")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_certificates_signed_with_rsa_pss_are_taken(version: ssl.TLSVersion) -> None:
+    root = Authority.root(key_kind="2048", is_pss=True)
+    context = root.issue(key_kind="2048", is_pss=True).server_context()
+    context.minimum_version = context.maximum_version = version
+    async with (
+        Csms(ssl_context=context, host="localhost") as csms,
+        running(csms.url, roots=root.pem) as (_, seen),
+    ):
+        await seen.opened()
+
+
 @pytest.mark.req("R16-317", "R16-318", "FIELD-9")
 @pytest.mark.req("A00.FR.308", "A00.FR.310", "A00.FR.311", "A00.FR.411", "A00.FR.413", "A00.FR.414")
 @pytest.mark.req("TC_A_05_CS")
@@ -246,6 +321,7 @@ async def test_profile_3_shows_its_certificate_with_the_chain_and_sends_no_passw
 
 @pytest.mark.real_time  # the server has a thread of its own, whose alert takes real time
 @pytest.mark.req("R16-316")
+@pytest.mark.req("A00.FR.430")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize(
     "leaf",

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from agent.charging.certificates import (
+    CertificateHash,
+    CertificateVerdict,
+)
 from agent.charging.ids import CertificateUse, HashAlgorithm
-from agent.charging.requests import CertificateHash, CertificateVerdict
 from agent.errors import CertificateRefused, CertificateStoreFull
 from agent.security import checks, signing
 from agent.security.certificates import CertificateStore
-from tests.helpers.authorities import YEAR, Authority, Issued
+from tests.helpers.authorities import YEAR, Authority, Issued, usage
 
 NOW = datetime.now(UTC)
 CSMS, MANUFACTURER = CertificateUse.CSMS_ROOT, CertificateUse.MANUFACTURER_ROOT
@@ -237,7 +240,7 @@ def test_a_certificate_and_its_key_are_one_file_and_no_key_waits_any_more(
 
 @pytest.mark.req("R16-323", "R16-337")
 @pytest.mark.req("A00.FR.501", "A00.FR.502", "A00.FR.503", "A00.FR.504", "A00.FR.507", "A00.FR.509")
-@pytest.mark.req("A00.FR.511", "A03.FR.03")
+@pytest.mark.req("A00.FR.506", "A00.FR.511", "A00.FR.512", "A00.FR.514", "A02.FR.03", "A03.FR.03")
 @pytest.mark.parametrize(
     ("kind", "size"),
     [("ECDSA-P256", 256), ("ECDSA-P384", 384), ("RSA-2048", 2048), ("RSA-3072", 3072)],
@@ -253,6 +256,8 @@ def test_a_signing_request_holds_what_is_asked_of_it(kind: str, size: int) -> No
     assert request.public_key().key_size == size  # type: ignore[union-attr]
     assert request.signature_hash_algorithm is not None
     assert request.signature_hash_algorithm.name == "sha256"
+    (found,) = request.extensions  # and so no extended key usage (A00.FR.514)
+    assert found.value == usage(digital_signature=True)
 
 
 @pytest.mark.req("R16-336")

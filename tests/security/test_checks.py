@@ -124,6 +124,15 @@ def test_an_installed_sub_authority_is_an_anchor_too() -> None:
     assert checks.check_path(sub.issue().certificate, [], [sub.certificate], NOW) == ()
 
 
+@pytest.mark.req("A00.FR.505", "A00.FR.506")
+def test_signatures_by_rsa_pss_and_ecdsa_with_sha_256_are_taken() -> None:
+    for root, odd in ((ROOT, {}), (Authority.root(key_kind="2048", is_pss=True), {"is_pss": True})):
+        leaf = root.issue("0001", **odd)
+        checks.check_root(root.certificate, NOW)
+        check_own(leaf)
+        assert checks.check_path(leaf.certificate, [], [root.certificate], NOW) == ()
+
+
 NO_SIGNER = ROOT.authority(is_authority=False)
 EXPIRED = ROOT.authority(ends=-YEAR)
 TOO_SHORT = Authority.root(path_length=0)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from agent.charging import requests
+from agent.charging import certificates
+from agent.charging.certificates import CertificateVerdict
 from agent.charging.conventions import Conventions
 from agent.charging.ids import CertificateUse, SecurityEventType
-from agent.charging.requests import CertificateVerdict
 from agent.charging.settings import Settings
 from agent.errors import CallTimeout, LinkClosed
 from agent.security.certificates import CertificateStore
@@ -24,7 +24,7 @@ from tests.helpers.fake_station import settings
 DAY = timedelta(days=1)
 ROOT = Authority.root()
 NO_FILES = ConfiguredFiles()
-REQUEST, TAKEN = requests.RequestOwnCertificate(), CertificateVerdict.ACCEPTED
+REQUEST, TAKEN = certificates.RequestOwnCertificate(), CertificateVerdict.ACCEPTED
 
 
 class Desk:
@@ -77,7 +77,7 @@ class Bench:
     def used(self) -> str:
         return Path(self.credentials.material().certificate_file).name
 
-    async def ask(self, request: requests.CertificateRequest) -> Any:
+    async def ask(self, request: certificates.CertificateRequest) -> Any:
         return await self.credentials.execute(request)
 
     async def until_asked(self, times: int = 1) -> str:
@@ -150,6 +150,19 @@ async def test_after_an_outage_the_station_does_not_stay_with_the_configured_cer
         assert used[8] == "factory.pem"
 
 
+@pytest.mark.req("A00.FR.430")
+async def test_an_expired_certificate_is_shown_when_the_configured_one_leads_nowhere(tmp_path: Path) -> None:
+    """A CSMS may be told to take this station with its expired certificate (A00.FR.429): it has to see it."""
+    async with running(tmp_path, ConfiguredFiles(certificate_file="factory.pem")) as bench:
+        expired = bench.add(-YEAR, ends=-DAY)
+        used = [bench.used]
+        for _attempt in range(6):
+            bench.credentials.connection_failed("TLS_OWN_CERTIFICATE")
+            used.append(bench.used)
+        assert used == ["factory.pem"] * 3 + [expired] * 3 + ["factory.pem"]
+
+
+@pytest.mark.req("A00.FR.430")
 @pytest.mark.parametrize("years", [-50, 50])
 async def test_a_wrong_time_does_not_leave_the_station_without_a_certificate(
     years: int, tmp_path: Path
@@ -175,6 +188,7 @@ async def test_an_old_certificate_is_kept_a_month_beside_the_proven_one(tmp_path
         assert [own.name for own in bench.store.own()] == [new]
 
 
+@pytest.mark.req("A00.FR.804")
 async def test_the_configured_certificate_is_used_until_there_is_one_of_the_csms(tmp_path: Path) -> None:
     files = ConfiguredFiles(certificate_file="/etc/factory.pem", key_file="/etc/factory.key")
     async with running(tmp_path, files) as bench:
@@ -213,10 +227,10 @@ async def test_each_trigger_makes_a_new_key_and_only_the_latest_counts(tmp_path:
         first = ROOT.sign(await bench.until_asked(1), now=bench.clock.now())
         await bench.ask(REQUEST)
         second = ROOT.sign(await bench.until_asked(2), now=bench.clock.now())
-        refused = await bench.ask(requests.TakeOwnCertificate(first.pem))
+        refused = await bench.ask(certificates.TakeOwnCertificate(first.pem))
         assert refused.reason == "not about the key of the latest signing request"
-        assert (await bench.ask(requests.TakeOwnCertificate(second.pem))).verdict is TAKEN
-        again = await bench.ask(requests.TakeOwnCertificate(second.pem))
+        assert (await bench.ask(certificates.TakeOwnCertificate(second.pem))).verdict is TAKEN
+        again = await bench.ask(certificates.TakeOwnCertificate(second.pem))
         assert again.verdict is TAKEN  # sent twice
         assert len(bench.store.own()) == 1
 
@@ -280,17 +294,36 @@ async def test_the_configured_certificate_is_renewed_like_one_of_the_csms(
 @pytest.mark.req("R16-348")
 async def test_a_connection_that_ends_meanwhile_does_not_free_its_root(tmp_path: Path) -> None:
     async with running(tmp_path) as bench:
-        installed = requests.InstallCertificate(CertificateUse.CSMS_ROOT, ROOT.pem)
+        installed = certificates.InstallCertificate(CertificateUse.CSMS_ROOT, ROOT.pem)
         assert (await bench.ask(installed)).verdict is TAKEN
-        listed = await bench.ask(requests.ListCertificates(CertificateUse.CSMS_ROOT))
+        listed = await bench.ask(certificates.ListCertificates(CertificateUse.CSMS_ROOT))
         bench.desk.peer_chain = (ROOT.der,)
         asking = asyncio.gather(
-            bench.ask(requests.ListCertificates(CertificateUse.CSMS_ROOT)),
-            bench.ask(requests.DeleteCertificate(listed.hashes[0])),
+            bench.ask(certificates.ListCertificates(CertificateUse.CSMS_ROOT)),
+            bench.ask(certificates.DeleteCertificate(listed.hashes[0])),
         )
         await asyncio.sleep(0)
         bench.desk.peer_chain = ()
         assert (await asking)[1].verdict is CertificateVerdict.FAILED
+
+
+@pytest.mark.req("M04.FR.06", "TC_M_23_CS")
+async def test_the_configured_certificate_of_the_station_cannot_be_deleted_by_its_hashes(
+    tmp_path: Path,
+) -> None:
+    from agent.charging.ids import HashAlgorithm
+    from agent.security import checks
+
+    path = tmp_path / "factory.pem"
+    leaf = ROOT.issue("0001")
+    path.write_text(leaf.chain_pem + leaf.key_pem)
+    wanted = checks.hash_of(leaf.certificate, ROOT.certificate, HashAlgorithm.SHA384)
+    async with running(tmp_path, ConfiguredFiles(certificate_file=str(path))) as bench:
+        assert (await bench.ask(certificates.DeleteCertificate(wanted))).verdict is CertificateVerdict.FAILED
+        path.unlink()
+        assert (
+            await bench.ask(certificates.DeleteCertificate(wanted))
+        ).verdict is CertificateVerdict.NOT_FOUND
 
 
 @pytest.mark.req("R16-337")
@@ -323,7 +356,7 @@ async def test_a_wrong_certificate_is_refused_with_an_event(
         bench.store.install_root(CertificateUse.CSMS_ROOT, ROOT.pem, bench.clock.now(), limit=8)
         await bench.ask(REQUEST)
         leaf = ROOT.sign(await bench.until_asked(), now=bench.clock.now(), **odd)
-        answer = await bench.ask(requests.TakeOwnCertificate(leaf.pem))
+        answer = await bench.ask(certificates.TakeOwnCertificate(leaf.pem))
         assert answer.verdict is CertificateVerdict.REJECTED
         assert reason in answer.reason
         assert bench.events == [(SecurityEventType.INVALID_STATION_CERTIFICATE, answer.reason)]
@@ -333,7 +366,7 @@ async def test_a_wrong_certificate_is_refused_with_an_event(
 @pytest.mark.req("R16-342")
 async def test_a_certificate_that_nobody_asked_for_is_refused(tmp_path: Path) -> None:
     async with running(tmp_path) as bench:
-        answer = await bench.ask(requests.TakeOwnCertificate(ROOT.issue("0001").pem))
+        answer = await bench.ask(certificates.TakeOwnCertificate(ROOT.issue("0001").pem))
         assert answer.reason == "no signing request waits for a certificate"
 
 
@@ -343,7 +376,7 @@ async def test_a_key_waits_for_its_certificate_over_a_restart(tmp_path: Path) ->
         await bench.ask(REQUEST)
         leaf: Issued = ROOT.sign(await bench.until_asked(), now=bench.clock.now())
     async with running(tmp_path) as bench:
-        assert (await bench.ask(requests.TakeOwnCertificate(leaf.pem))).verdict is TAKEN
+        assert (await bench.ask(certificates.TakeOwnCertificate(leaf.pem))).verdict is TAKEN
 
 
 # --- roots -----------------------------------------------------------------------------------------------
@@ -352,9 +385,9 @@ async def test_a_key_waits_for_its_certificate_over_a_restart(tmp_path: Path) ->
 @pytest.mark.req("R16-349", "R16-350")
 async def test_a_full_store_is_rejected_without_an_event_and_a_broken_disk_is_failed(tmp_path: Path) -> None:
     async with running(tmp_path, CertificateStoreMaxLength=1) as bench:
-        first = requests.InstallCertificate(CertificateUse.CSMS_ROOT, ROOT.pem)
+        first = certificates.InstallCertificate(CertificateUse.CSMS_ROOT, ROOT.pem)
         assert (await bench.ask(first)).verdict is TAKEN
-        second = requests.InstallCertificate(CertificateUse.CSMS_ROOT, Authority.root("Other").pem)
+        second = certificates.InstallCertificate(CertificateUse.CSMS_ROOT, Authority.root("Other").pem)
         bench.events.clear()
         assert (await bench.ask(second)).verdict is CertificateVerdict.REJECTED
         assert bench.events == []

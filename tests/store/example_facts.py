@@ -63,12 +63,14 @@ def started(
     )
 
 
-def updated(name: str = "tx1", *, seq_no: int = 1, id_token: IdToken | None = None) -> TransactionUpdated:
+def updated(
+    name: str = "tx1", *, seq_no: int = 1, id_token: IdToken | None = None, number: int = 1
+) -> TransactionUpdated:
     return TransactionUpdated(
         transaction_id=name,
         evse_id=1,
         connector_id=1,
-        at=minute(1),
+        at=minute(number),
         seq_no=seq_no,
         trigger=TriggerReason.CHARGING_STATE_CHANGED,
         charging_state=ChargingState.CHARGING,

@@ -43,6 +43,7 @@ def _closed_database(folder: Path, settings: int = 0) -> Path:
 # --- opening ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.req("A01.FR.10")
 def test_directory_and_files_are_created_for_their_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "state" / "agent.db"
     database = Database.open(path)
@@ -168,6 +169,11 @@ def _write_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, **scripts: 
         (folder / f"{name.removeprefix('m')}.sql").write_text(script)
     monkeypatch.setattr(db, "MIGRATIONS", folder)
     monkeypatch.setattr(db, "CHECKED_TABLES", ("settings",))
+
+
+def test_every_migration_has_a_number_of_its_own_and_none_is_left_out() -> None:
+    numbers = sorted(int(script.name[:4]) for script in db.MIGRATIONS.glob("*.sql"))
+    assert numbers == list(range(1, NEWEST_SCHEMA + 1))
 
 
 def test_missing_migrations_are_applied_once_and_in_order(
@@ -402,3 +408,13 @@ async def test_a_bug_of_ours_is_not_taken_for_a_damaged_disk(database: Database)
     await database.commit(_insert, "a")
     with pytest.raises(sqlite3.IntegrityError):
         await database.commit(_insert, "a")
+
+
+async def test_commits_are_timed_and_failed_ones_counted(database: Database) -> None:
+    before = sum(database.commit_times.counts)
+    await database.commit(lambda sql: sql.execute("DELETE FROM outbox"))
+    await database.read(lambda sql: sql.execute("SELECT 1").fetchone())
+    assert (sum(database.commit_times.counts), database.failed_commits) == (before + 1, 0)
+    with pytest.raises(ZeroDivisionError):
+        await database.commit(lambda _sql: 1 // 0)
+    assert (sum(database.commit_times.counts), database.failed_commits) == (before + 1, 1)

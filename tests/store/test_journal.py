@@ -8,12 +8,12 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from agent.charging.facts import DurableFact
-from agent.charging.ids import IdToken, ReadingContext, StopReason
+from agent.charging.facts import DurableFact, ReservationLapsed
+from agent.charging.ids import IdToken, ReadingContext, ReservationEnd, StopReason
 from agent.charging.ports import Journal, Outbox, OutboxRow
 from agent.errors import StoreCorrupt
 from agent.store.db import Database
-from agent.store.journal import DISCARDED_LIMIT, SqlJournal
+from agent.store.journal import DISCARDED_LIMIT, OutboxState, SqlJournal
 from tests.store.example_facts import (
     BEGIN,
     TOKEN,
@@ -40,6 +40,7 @@ EVERY_KIND: list[DurableFact] = [
     firmware_status(),
     log_upload(),
     events_noticed(),
+    ReservationLapsed(17, ReservationEnd.EXPIRED, minute(4)),
 ]
 
 
@@ -87,6 +88,7 @@ async def test_the_stored_names_of_facts_never_change(database: Database) -> Non
         "FirmwareStatusChanged",
         "LogUploadChanged",
         "EventsNoticed",
+        "ReservationLapsed",
     ]
     assert rows[0][1] == (
         '{"transaction_id":"tx1","evse_id":1,"connector_id":1,"at":"2026-03-01T12:00:00Z","seq_no":0,'
@@ -132,8 +134,23 @@ async def test_an_open_transaction_is_found_with_its_last_register_and_next_numb
     first, second = await journal.open_transactions()
     assert first.started == started("a")
     assert (first.last_register_wh, first.last_register_at, first.next_seq_no) == (1500, minute(2), 3)
+    assert first.last_seen_at == minute(2)
     assert second.started == started("b", evse_id=2)
     assert (second.last_register_wh, second.last_register_at, second.next_seq_no) == (1000, BEGIN, 1)
+
+
+async def test_what_happened_after_the_last_reading_is_the_last_that_is_known_of_a_transaction(
+    journal: SqlJournal,
+) -> None:
+    await journal.record(started())
+    (found,) = await journal.open_transactions()
+    assert found.last_seen_at == BEGIN
+    await journal.record(metered(seq_no=1, number=2), updated(seq_no=2, number=3))
+    (found,) = await journal.open_transactions()
+    assert (found.last_register_at, found.last_seen_at) == (minute(2), minute(3))
+    await journal.note_register("tx1", 5000, minute(4))
+    (found,) = await journal.open_transactions()
+    assert found.last_seen_at == minute(4)
 
 
 async def test_a_register_is_remembered_without_sending_anything(journal: SqlJournal) -> None:
@@ -512,3 +529,24 @@ async def test_a_start_uses_its_reservation_also_when_its_driver_comes_later(
     assert await database.read(held) == 1
     await journal.record(replace(updated(id_token=TOKEN), reservation_id=3))
     assert await database.read(held) == 0
+
+
+async def test_the_state_of_the_outbox_names_its_oldest_fact_of_every_kind(journal: SqlJournal) -> None:
+    assert (await journal.outbox_state()) == OutboxState(0, None, 0)
+    for fact in EVERY_KIND:
+        await journal.record(fact)
+    for number, fact in enumerate(EVERY_KIND):
+        state = await journal.outbox_state()
+        assert (state.depth, state.oldest_at) == (len(EVERY_KIND) - number, fact.at)
+        await journal.confirm((await _first(journal)).row_id)
+    await journal.record(security_event())
+    await journal.discard((await _first(journal)).row_id, "test")
+    assert (await journal.outbox_state()) == OutboxState(0, None, 1)
+
+
+async def test_a_damaged_row_does_not_hide_the_depth(journal: SqlJournal, database: Database) -> None:
+    await journal.record(security_event())
+    await database.commit(lambda sql: sql.execute("UPDATE outbox SET body = '{\"at\": broken'"))
+    assert (await journal.outbox_state()) == OutboxState(1, None, 0)
+    await database.commit(lambda sql: sql.execute("UPDATE outbox SET body = '{\"at\": 5}'"))
+    assert (await journal.outbox_state()) == OutboxState(1, None, 0)

@@ -33,15 +33,15 @@ FACT = EventsNoticed(BEGIN, (EVENT,))
 async def test_an_empty_store_has_the_monitors_of_the_manufacturer_only(database: Database) -> None:
     stored = await SqlMonitors(database).load()
     assert stored.installed == Installed()
-    assert (stored.exceeded, stored.last_event_id) == (frozenset(), 0)
+    assert (stored.exceeded, stored.last_event_id, stored.references) == (frozenset(), 0, {})
 
 
 @pytest.mark.req("N07.FR.13")
 async def test_what_is_set_survives_in_its_order(tmp_path: Path) -> None:
     installed = Installed((OTHER, MONITOR), MonitoringBase.FACTORY_DEFAULT, 3, 10_001)
     database = Database.open(tmp_path / "agent.db")
-    await SqlMonitors(database).save(installed)
-    await SqlMonitors(database).note({10_000})
+    await SqlMonitors(database).save(installed, {10_001: "", 5: "false", 6: "true"})
+    await SqlMonitors(database).note({10_000}, {10_001: "x", 6: "true"})
     await SqlMonitors(database).reserve_event_ids(1000)
     await SqlMonitors(database).reserve_event_ids(10)  # never back
     database.close()
@@ -50,18 +50,19 @@ async def test_what_is_set_survives_in_its_order(tmp_path: Path) -> None:
     database.close()
     assert stored.installed == installed
     assert (stored.exceeded, stored.last_event_id) == (frozenset({10_000}), 1000)
+    assert stored.references == {10_001: "x", 6: "true"}
 
 
 @pytest.mark.req("N07.FR.04")
 async def test_an_event_is_one_commit_with_what_its_threshold_knows(database: Database) -> None:
     commits: list[None] = []
     database.on_commit.append(lambda: commits.append(None))
-    await SqlMonitors(database).note({10_000}, FACT)
+    await SqlMonitors(database).note({10_000}, {10_001: "1"}, FACT)
     assert len(commits) == 1
     row = await SqlJournal(database).first()
     assert row is not None
     assert row.fact == FACT
-    await SqlMonitors(database).note(())
+    await SqlMonitors(database).note((), {})
     assert (await SqlMonitors(database).load()).exceeded == frozenset()
     assert await SqlJournal(database).depth() == 1
 

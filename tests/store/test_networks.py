@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.charging.network import NetworkProfile, StoredNetworks
+from agent.charging.network import FORMER_SLOT, NetworkProfile, StoredNetworks
 from agent.errors import StoreCorrupt
 from agent.store.db import Database
 from agent.store.networks import SqlNetworks
@@ -31,6 +31,32 @@ async def test_what_is_put_dropped_and_noted_survives(tmp_path: Path) -> None:
     await SqlNetworks(database).put(2, None)
     assert (await SqlNetworks(database).load()).profiles == {2: None}
     database.close()
+
+
+@pytest.mark.req("B10.FR.07")
+async def test_what_worked_is_kept_until_what_replaces_it_works(database: Database) -> None:
+    networks, commits = SqlNetworks(database), 0
+    other = NetworkProfile("wss://elsewhere.example/ocpp", 2, 45, "Wired0")
+
+    def count() -> None:
+        nonlocal commits
+        commits += 1
+
+    await networks.put_new(2, other)  # an empty slot: nothing is replaced
+    await networks.note_good(1)
+    await networks.put_new(2, PROFILE)  # neither is it the one that worked
+    assert await networks.load() == StoredNetworks({1: None, 2: PROFILE}, 1)
+    database.on_commit.append(count)
+    await networks.put_new(1, PROFILE)
+    assert commits == 1
+    assert await networks.load() == StoredNetworks({FORMER_SLOT: None, 1: PROFILE, 2: PROFILE}, FORMER_SLOT)
+    await networks.put_new(1, other)
+    assert (await networks.load()).profiles[FORMER_SLOT] is None, "what never worked is not kept"
+    await networks.note_good(FORMER_SLOT)
+    assert FORMER_SLOT in (await networks.load()).profiles
+    await networks.note_good(1)
+    await networks.put_new(1, other)  # the same again
+    assert await networks.load() == StoredNetworks({1: other, 2: PROFILE}, 1)
 
 
 async def test_what_nobody_wrote_is_damage(database: Database) -> None:

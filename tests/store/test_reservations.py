@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import msgspec
 import pytest
 
-from agent.charging.ids import IdToken, IdTokenType, Reservation
+from agent.charging.facts import ReservationLapsed
+from agent.charging.ids import IdToken, IdTokenType, Reservation, ReservationEnd
 from agent.errors import StoreCorrupt
 from agent.store.db import Database
 from agent.store.journal import SqlJournal
@@ -36,6 +37,18 @@ async def test_what_is_saved_is_all_there_is(database: Database) -> None:
     assert await store.load() == [FULL]
     await store.save(())
     assert await store.load() == []
+
+
+@pytest.mark.req("H01.FR.16", "H04.FR.01")
+async def test_what_lapsed_leaves_the_table_and_enters_the_outbox_in_one_commit(database: Database) -> None:
+    store = SqlReservations(database)
+    await store.save((PLAIN, FULL))
+    commits: list[None] = []
+    database.on_commit.append(lambda: commits.append(None))
+    lapse = ReservationLapsed(17, ReservationEnd.EXPIRED, NOON)
+    await store.save((FULL,), lapse)
+    row = await SqlJournal(database).first()
+    assert (len(commits), await store.load(), row and row.fact) == (1, [FULL], lapse)
 
 
 async def test_an_expiry_in_any_zone_is_the_same_instant(database: Database) -> None:

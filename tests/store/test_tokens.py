@@ -156,3 +156,16 @@ async def test_what_a_csms_without_types_said_holds_for_every_type_and_takes_the
     assert await store.get(untyped) == VALID
     rows = await database.read(lambda sql: sql.execute("SELECT count(*) FROM tokens").fetchone()[0])
     assert rows == 1
+
+
+@pytest.mark.req("C10.FR.08", "C10.FR.02")
+async def test_the_last_use_of_a_token_is_known_after_a_restart(database: Database) -> None:
+    store = SqlTokens(database)
+    await store.put(IdToken("A"), VALID, NOW)
+    assert await store.used_at(IdToken("a")) == NOW
+    await store.use(IdToken("A"), NOW + timedelta(hours=1))
+    database.close()
+    reopened = Database.open(database.path)
+    assert await SqlTokens(reopened).used_at(IdToken("A")) == NOW + timedelta(hours=1)
+    assert await SqlTokens(reopened).used_at(IdToken("B")) is None
+    reopened.close()

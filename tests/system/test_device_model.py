@@ -113,8 +113,7 @@ async def test_the_inventory_follows_the_answer_in_parts(tmp_path: Path) -> None
         assert len(parts) > 1
         present = {name_of(entry) for part in parts for entry in part["reportData"]}
         missing = {name for name in REQUIRED if name not in present}
-        # These come with the rooms that own them.
-        assert missing <= {"DisplayMessageCtrlr.DisplayMessages", "OCPPCommCtrlr.ActiveNetworkProfile"}
+        assert missing == set()
         answers = [
             number for number, (_time, text) in enumerate(bench.csms.received) if json.loads(text)[0] == 3
         ]
@@ -182,14 +181,17 @@ async def test_a_severe_event_is_delivered_after_a_power_cut_while_offline(tmp_p
         assert ("Occupied", "Delta") in [(each["actualValue"], each["trigger"]) for each in events(bench)]
 
 
-@pytest.mark.req("N09.FR.05", "N10.FR.03", "TC_N_27_CS", "TC_N_28_CS", "TC_N_30_CS")
-async def test_a_customer_is_told_of_and_forgotten(tmp_path: Path) -> None:
+@pytest.mark.req("N09.FR.05", "N10.FR.03", "TC_N_27_CS", "TC_N_28_CS", "TC_N_30_CS", "TC_N_62_CS")
+@pytest.mark.parametrize(
+    "who", [{"idToken": {"idToken": "TAG1", "type": "ISO14443"}}, {"customerIdentifier": "tag1"}], ids=list
+)
+async def test_a_customer_is_told_of_and_forgotten(tmp_path: Path, who: dict[str, Any]) -> None:
     async with Bench(tmp_path, version="ocpp2.0.1") as bench:
         await online(bench)
         bench.tap("TAG1")
         await bench.until(lambda: bench.sent("Authorize"))
         await bench.run_for(minutes=2)
-        customer = {"idToken": {"idToken": "TAG1", "type": "ISO14443"}, "report": True}
+        customer = {**who, "report": True}
         notice = "NotifyCustomerInformation"
         (part,) = await reported(bench, "CustomerInformation", notice, clear=True, **customer)
         assert part["data"].startswith("authorization cache")

@@ -140,6 +140,31 @@ async def test_the_last_csms_that_worked_is_tried_although_the_list_does_not_nam
             assert old.handshakes[-1].time - old.handshakes[-2].time >= 10
 
 
+@pytest.mark.req("B10.FR.07", "B10.FR.08", "B10.FR.09")
+async def test_a_wrong_address_in_the_slot_in_use_does_not_strand_the_station(tmp_path: Path) -> None:
+    async with two_csmss() as (old, new):
+        new.refuse_status = 404
+        async with station(tmp_path, old) as bench:
+            await accepted(bench)
+            assert (await set_profile(bench, 1, new.url, messageTimeout=44)) == {"status": "Accepted"}
+            old.drop()  # and the connection of now, which is another one, is told to be good once more
+            await old.connected()
+            await bench.run_for(seconds=PROVEN_AFTER_S + 1)
+            await reset(bench)
+        async with station(tmp_path, old) as bench:
+            await accepted(bench)
+            assert len(new.handshakes) == 2
+            assert await get(bench, old, "OCPPCommCtrlr", "ActiveNetworkProfile") == "0"
+            assert await get(bench, old, "OCPPCommCtrlr", "NetworkConfigurationPriority") == "1"
+            await bench.run_for(seconds=PROVEN_AFTER_S + 1)
+        new.refuse_status = None
+        async with station(tmp_path, new, url=old.url) as bench:
+            await accepted(bench)
+            await bench.run_for(seconds=PROVEN_AFTER_S + 1)
+            assert await get(bench, new, "OCPPCommCtrlr", "ActiveNetworkProfile") == "1"
+            assert set((await SqlNetworks(bench.agent.database).load()).profiles) == {1}
+
+
 @pytest.mark.req("B10.FR.04")
 async def test_a_power_cut_between_the_answer_and_the_reset_loses_nothing(tmp_path: Path) -> None:
     async with two_csmss() as (old, new):
@@ -210,7 +235,7 @@ async def test_a_profile_that_cannot_be_written_has_failed(
 
     async with two_csmss() as (old, new), station(tmp_path, old) as bench:
         await accepted(bench)
-        monkeypatch.setattr(SqlNetworks, "put", full)
+        monkeypatch.setattr(SqlNetworks, "put_new", full)
         assert (await set_profile(bench, 2, new.url))["status"] == "Failed"
         assert await set_priority(bench, "2") == "Rejected"
 

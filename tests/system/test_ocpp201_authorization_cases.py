@@ -15,7 +15,7 @@ PRE = '"AuthCtrlr.LocalPreAuthorize" = "true"\n'
 UNKNOWN_MAY = '"AuthCtrlr.OfflineTxForUnknownIdEnabled" = "true"\n'
 FLEET = {"idToken": "FLEET", "type": "Central"}
 ACCEPTED, INVALID = {"status": "Accepted"}, {"status": "Invalid"}
-BAD = ["Invalid", "Blocked", "Expired", "Unknown"]
+BAD = ["Invalid", "Blocked", "Expired", "Unknown", "ConcurrentTx"]
 
 
 def answers(bench: Bench, info: dict[str, Any]) -> None:
@@ -317,7 +317,40 @@ async def test_one_who_is_listed_as_bad_in_the_group_is_asked_for_and_stops_noth
         assert is_charging(bench)
 
 
-@pytest.mark.req("C12.FR.09", "C16.FR.03", "C16.FR.04", "TC_C_45_CS")
+@pytest.mark.req("C12.FR.09", "C16.FR.02", "C16.FR.03", "C16.FR.04", "C16.FR.05", "TC_C_14_CS")
+@pytest.mark.parametrize("known", ["cache", "list"])
+async def test_a_master_pass_that_is_known_here_stops_unasked_and_starts_nothing(
+    tmp_path: Path, known: str
+) -> None:
+    settings = PRE + '"AuthCtrlr.MasterPassGroupId" = "FLEET"\n'
+    async with online(tmp_path, settings) as bench:
+        if known == "list":
+            assert await send_list(bench, 1, "Full", entry("POLICE", MEMBER)) == "Accepted"
+        else:
+            answers(bench, MEMBER)
+            await tap(bench, "POLICE")
+            answers(bench, ACCEPTED)
+        await plug(bench)
+        bench.csms.received.clear()
+        await tap(bench, "POLICE", seconds=20)
+        assert not is_charging(bench)
+        await tap(bench)
+        assert is_charging(bench)
+        await tap(bench, "POLICE")
+        assert asked(bench) == [token()]
+        (end,) = told(bench, "StopAuthorized")
+        assert (end["idToken"], end["transactionInfo"]["stoppedReason"]) == (token("POLICE"), "MasterPass")
+
+
+@pytest.mark.req("C01.FR.05")
+async def test_a_cached_token_is_asked_for_where_the_csms_wants_to_be_asked(tmp_path: Path) -> None:
+    async with cached(tmp_path, ACCEPTED, PRE.replace("true", "false")) as bench:
+        await tap(bench, seconds=20)
+        assert asked(bench) == [token()]
+        assert is_charging(bench)
+
+
+@pytest.mark.req("C12.FR.09", "C16.FR.03", "TC_C_45_CS")
 async def test_a_master_pass_starts_nothing(tmp_path: Path) -> None:
     async with online(tmp_path, '"AuthCtrlr.MasterPassGroupId" = "FLEET"\n') as bench:
         answers(bench, MEMBER)

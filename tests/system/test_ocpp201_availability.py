@@ -160,7 +160,7 @@ async def test_a_reset_on_idle_waits_for_every_transaction_and_lets_no_other_one
         assert not bench.has_ended
         start = {"idToken": {"idToken": "X", "type": "Central"}, "remoteStartId": 1, "evseId": 1}
         assert (await ask(bench, "RequestStartTransaction", **start))["status"] == "Rejected"
-        assert (await ask(bench, "Reset", type="OnIdle"))["status"] == "Rejected"
+        assert (await ask(bench, "Reset", type="OnIdle"))["status"] == "Scheduled"
         bench.tap("TAG2", 2)
         await bench.ended()
         reasons = [

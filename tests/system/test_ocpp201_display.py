@@ -158,6 +158,20 @@ async def test_a_driver_sees_the_own_tariff_before_charging_in_the_own_language(
         assert seen == {"30 Rp/kWh", "hello de"}
 
 
+@pytest.mark.req("C10.FR.09")
+async def test_a_tariff_is_not_remembered_with_the_token(tmp_path: Path) -> None:
+    async with Bench(tmp_path, version="ocpp2.0.1") as bench:
+        price = {"format": "UTF8", "content": "30 Rp/kWh"}
+        bench.csms.always("Authorize", idTokenInfo={"status": "Accepted", "personalMessage": price})
+        await online(bench)
+        bench.tap("TAG1")
+        await bench.until(lambda: bench.evse().display is not None)
+        await bench.run_for(seconds=1)
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*.db*"))  # noqa: ASYNC240 - when all is over
+    assert b"tag1" in written, "the token is in the cache"
+    assert b"30 Rp" not in written
+
+
 @pytest.mark.req("I02.FR.02", "I02.FR.03", "TC_I_01_CS")
 async def test_a_running_cost_is_on_the_display(tmp_path: Path) -> None:
     async with Bench(tmp_path, version="ocpp2.0.1") as bench:

@@ -59,6 +59,7 @@ async def charge(bench: Bench, value: str = "TAG1", seconds: float = 20) -> bool
 # --- the local list ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.req("D01.FR.04")
 @pytest.mark.req("D01.FR.02", "D01.FR.05", "D01.FR.10", "D01.FR.15", "D01.FR.16", "D01.FR.17", "D01.FR.19")
 @pytest.mark.req(
     "D02.FR.01", "D02.FR.02", "TC_D_01_CS", "TC_D_02_CS", "TC_D_03_CS", "TC_D_04_CS", "TC_D_05_CS"
@@ -79,6 +80,12 @@ async def test_a_list_is_replaced_changed_emptied_and_kept(tmp_path: Path) -> No
         assert await send_list(bench, 2, "Full", entry("TAG1", ACCEPTED)) == "Accepted"
         assert await send_list(bench, 2, "Full") == "Accepted"
         assert await version(bench) == 2, "it is empty, and that is version 2 of it"
+    async with online(tmp_path) as bench:
+        assert await version(bench) == 2, "also after a restart"
+        assert await send_list(bench, 9, "Full", entry("TAG1", ACCEPTED)) == "Accepted"
+        assert await send_list(bench, 0, "Full") == "Accepted"
+        assert await version(bench) == 0, "no list, as versionNumber 0 says"
+        assert await send_list(bench, 1, "Differential", entry("TAG1", ACCEPTED)) == "Accepted"
 
 
 @pytest.mark.req("D01.FR.11", "D01.FR.12")
@@ -92,12 +99,13 @@ async def test_the_csms_can_see_how_much_is_listed_and_how_much_a_message_may_ho
         assert values == ["2", "1000", "500000"]
 
 
-@pytest.mark.req("D01.FR.06", "D01.FR.18", "C01.FR.25")
+@pytest.mark.req("D01.FR.06", "D01.FR.18", "D01.FR.19", "C01.FR.25")
 async def test_versions_begin_with_1_and_a_token_is_in_a_list_once_for_each_type(tmp_path: Path) -> None:
     async with online(tmp_path) as bench:
         first, other = entry("TAG1", ACCEPTED), entry("tag1", BLOCKED, "Local")
         assert await send_list(bench, 0, "Full", first) == "Failed"
         assert await send_list(bench, -1, "Full", first) == "Failed"
+        assert await send_list(bench, 0, "Differential", first) == "VersionMismatch"
         assert await send_list(bench, 1, "Full", first, entry("tag1", BLOCKED)) == "Failed"
         assert await version(bench) == 0
         assert await send_list(bench, 1, "Full", first, other) == "Accepted"

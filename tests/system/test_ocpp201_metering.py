@@ -1,6 +1,6 @@
 """Meter values in 2.0.1 as a CSMS gets them: on the grid, sampled, at the start and at the end, signed."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,8 @@ def of_trigger(bench: Bench, trigger: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.req(
-    "J01.FR.02", "J01.FR.03", "J01.FR.04", "J01.FR.05", "J01.FR.06", "J01.FR.07", "J01.FR.08", "J01.FR.09",
-    "J01.FR.10", "J01.FR.14", "J01.FR.17", "TC_J_01_CS",
+    "J01.FR.01", "J01.FR.02", "J01.FR.03", "J01.FR.04", "J01.FR.05", "J01.FR.06", "J01.FR.07", "J01.FR.08",
+    "J01.FR.09", "J01.FR.10", "J01.FR.14", "J01.FR.17", "TC_J_01_CS",
 )  # fmt: skip
 async def test_every_meter_is_told_on_the_grid_without_a_transaction(tmp_path: Path) -> None:
     async with online(tmp_path, POINTS + GRID, "[hal.sim]\nevses = 2\n") as bench:
@@ -124,7 +124,7 @@ async def test_without_the_grid_or_its_list_nothing_is_told(tmp_path: Path, swit
         assert not bench.sent("MeterValues")
 
 
-@pytest.mark.req("J01.FR.14", "FR.01")
+@pytest.mark.req("J01.FR.14")
 async def test_readings_without_a_transaction_are_current_or_nothing(tmp_path: Path) -> None:
     async with online(tmp_path, POINTS + GRID) as bench:
         await offline(bench)
@@ -320,7 +320,9 @@ async def test_what_the_end_tells_is_signed(tmp_path: Path, kind: str, is_offlin
     "E06.FR.12", "E06.FR.13", "E07.FR.10", "E08.FR.11", "E09.FR.07", "E10.FR.06", "E12.FR.09", "F03.FR.06",
     "J02.FR.20",
 )  # fmt: skip
-@pytest.mark.req("F04.FR.06")
+@pytest.mark.req(
+    "E07.FR.09", "E08.FR.10", "E09.FR.06", "E10.FR.05", "E12.FR.08", "F03.FR.05", "F04.FR.05", "F04.FR.06"
+)
 async def test_of_too_many_readings_the_end_leaves_out_every_other_one(tmp_path: Path) -> None:
     settings = POINTS + '"SampledDataCtrlr.TxEndedInterval" = 10\nStopTransactionMaxMeterValues = 20\n'
     async with online(tmp_path, settings) as bench:
@@ -331,6 +333,21 @@ async def test_of_too_many_readings_the_end_leaves_out_every_other_one(tmp_path:
         assert 10 < len(end["meterValue"]) <= 20
         assert contexts(end)[0] == "Transaction.Begin"
         assert contexts(end)[-1] == "Transaction.End"
+
+
+@pytest.mark.parametrize("step_h", [24, -1])
+async def test_a_clock_that_the_csms_sets_while_energy_flows_bills_no_time(
+    tmp_path: Path, step_h: int
+) -> None:
+    async with online(tmp_path) as bench:
+        await charging(bench)
+        now = (bench.agent.clock.now() + timedelta(hours=step_h)).isoformat()
+        bench.csms.always("Heartbeat", currentTime=now)
+        await bench.csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
+        await bench.run_for(minutes=1)
+        bench.tap("TAG1")
+        end = await until_told(bench, ended)
+        assert 60 <= end["transactionInfo"]["timeSpentCharging"] <= 150
 
 
 @pytest.mark.req("E01.FR.09", "E06.FR.11")

@@ -1,5 +1,6 @@
 """The power goes at every durable step of a transaction of 2.0.1: nothing is lost, and the numbers have no gaps."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ async def test_every_message_arrives_once_at_least_and_numbers_have_no_gaps(
         if kinds:
             assert (kinds[0], kinds[-1]) == ("Started", "Ended"), (cut.step, kinds)
             assert set(kinds[1:-1]) <= {"Updated"}, (cut.step, kinds)
+            times = [datetime.fromisoformat(by_number[number]["timestamp"]) for number in sorted(by_number)]
+            assert times == sorted(times), (cut.step, "told earlier than what was before it", times)
             reasons.add(by_number[len(kinds) - 1]["transactionInfo"]["stoppedReason"])
         cuts += 1
     assert cuts > 15, "the scenario has fewer durable steps than a transaction needs"

@@ -158,6 +158,35 @@ async def test_what_ends_while_the_station_is_offline_is_told_when_it_is_back(tm
         assert bench.sent(ENDS) == [{"reservationId": 17, "reservationUpdateStatus": "Expired"}]
 
 
+@pytest.mark.req("H04.FR.01")
+async def test_an_end_that_could_not_be_told_before_a_restart_is_told_after_it_and_once(
+    tmp_path: Path,
+) -> None:
+    async with online(tmp_path) as bench:
+        await reserve(bench, minutes=2, evseId=1)
+        bench.csms.refuse_status = 503
+        bench.csms.drop()
+        await bench.run_for(minutes=5)
+    for ends in ([{"reservationId": 17, "reservationUpdateStatus": "Expired"}], []):
+        async with online(tmp_path) as bench:
+            await bench.run_for(minutes=1)
+            assert bench.sent(ENDS) == ends
+
+
+@pytest.mark.req("H04.FR.01")
+async def test_a_csms_that_does_not_want_to_hear_of_an_end_does_not_hold_up_what_comes_behind(
+    tmp_path: Path,
+) -> None:
+    async with online(tmp_path) as bench:
+        await reserve(bench, minutes=2, evseId=1)
+        bench.csms.never(ENDS)
+        (await bench.csms.expect(ENDS)).error("InternalError", "out of order")
+        bench.plug_in()
+        bench.tap("TAG1")
+        await bench.run_for(seconds=20)
+        assert bench.sent("TransactionEvent")
+
+
 @pytest.mark.req("B01.FR.13", "B11.FR.05", "TC_B_24_CS")
 async def test_a_reservation_survives_a_reset(tmp_path: Path) -> None:
     async with online(tmp_path) as bench:
@@ -219,6 +248,29 @@ async def test_anyone_of_the_group_may_use_a_reservation_and_is_asked_for(
         await bench.run_for(seconds=20)
         assert used(bench) == [17]
         assert [each["idToken"]["idToken"] for each in bench.sent("Authorize")] == ["STRANGER", "COUSIN"]
+
+
+@pytest.mark.req("H03.FR.07", "H03.FR.04")
+@pytest.mark.parametrize("is_listed", [True, False])
+async def test_the_group_of_a_driver_is_looked_up_in_list_and_cache(tmp_path: Path, is_listed: bool) -> None:
+    async with online(tmp_path, '[settings]\n"AuthCtrlr.LocalPreAuthorize" = "true"\n') as bench:
+        group = {"idToken": "FLEET", "type": "Central"}
+        info = {"status": "Accepted", "groupIdToken": group}
+        if is_listed:
+            entry = {"idToken": {"idToken": "COUSIN", "type": "ISO14443"}, "idTokenInfo": info}
+            sent = {"versionNumber": 1, "updateType": "Full", "localAuthorizationList": [entry]}
+            assert (await ask(bench, "SendLocalList", **sent))["status"] == "Accepted"
+        else:
+            bench.csms.always("Authorize", idTokenInfo=info)
+            bench.tap("COUSIN")
+            await bench.run_for(minutes=3)  # nobody plugs in: known from now on
+        questions = len(bench.sent("Authorize"))
+        assert await reserve(bench, groupIdToken=group, evseId=1) == "Accepted"
+        bench.csms.always("Authorize", idTokenInfo={"status": "Invalid"})
+        bench.tap("COUSIN")
+        bench.plug_in()
+        await bench.run_for(seconds=20)
+        assert (used(bench), len(bench.sent("Authorize"))) == ([17], questions)
 
 
 @pytest.mark.req("H02.FR.01", "H02.FR.02", "H02.FR.03", "H02.FR.04", "H02.FR.05", "H02.FR.06")

@@ -15,7 +15,7 @@ LOCAL_A = 32.0
 
 def at(bench: Bench, seconds: float = 0) -> str:
     now: datetime = bench.agent.clock.now() + timedelta(seconds=seconds)
-    return now.isoformat().replace("+00:00", "Z")
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z").replace(".000Z", "Z")
 
 
 def schedule(
@@ -407,6 +407,29 @@ async def test_a_limit_of_the_building_comes_by_the_local_api_and_is_told(tmp_pa
         await bench.until(lambda: bench.sent("ClearedChargingLimit"))
         assert bench.sent("ClearedChargingLimit") == [{"chargingLimitSource": "EMS"}]
         assert await reported(bench) == []
+
+
+@pytest.mark.req("K11.FR.02", "K11.FR.06", "K13.FR.02")
+async def test_a_limit_of_the_building_for_one_evse_is_told_with_its_evse(tmp_path: Path) -> None:
+    async with Bench(tmp_path, "[hal.sim]\nevses = 2\n", version="ocpp2.0.1") as bench:
+        await online(bench)
+        code, answer = await local_api(bench, "PUT", "external-limits/EMS", {"limit": 12, "evse_id": 2})
+        assert (code, answer["external_limits"][0]["evse_id"]) == (200, 2)
+        await bench.run_for(seconds=1)
+        (notice,) = bench.sent("NotifyChargingLimit")
+        assert notice == {"evseId": 2, "chargingLimit": {"chargingLimitSource": "EMS"}}
+        ((evse_id, origin, told),) = await reported(bench, chargingProfile={"chargingLimitSource": ["EMS"]})
+        assert (evse_id, origin, told["chargingProfilePurpose"]) == (
+            2,
+            "EMS",
+            "ChargingStationExternalConstraints",
+        )
+        assert await composed(bench, 1, 60) == [(0, 32.0)]
+        assert await composed(bench, 2, 60) == [(0, 12.0)]
+        assert (await local_api(bench, "DELETE", "external-limits/EMS?evse_id=2"))[0] == 200
+        await bench.run_for(seconds=1)
+        assert bench.sent("ClearedChargingLimit") == [{"evseId": 2, "chargingLimitSource": "EMS"}]
+        assert (await local_api(bench, "PUT", "external-limits/EMS", {"limit": 12, "evse_id": 3}))[0] == 404
 
 
 @pytest.mark.req("K11.FR.03", "K12.FR.03")

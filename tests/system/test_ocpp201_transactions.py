@@ -105,6 +105,7 @@ async def test_connection_time_runs_from_plug_to_plug_and_names_the_driver_in_be
 
 
 @pytest.mark.req("E01.FR.03", "E03.FR.01", "E03.FR.12", "E01.FR.16", "E06.FR.03", "TC_E_10_CS", "TC_E_15_CS")
+@pytest.mark.req("E02.FR.05", "G01.FR.03", "G01.FR.04")
 async def test_time_of_use_begins_with_the_driver_and_says_where_once_the_cable_is_in(tmp_path: Path) -> None:
     async with online(tmp_path, points(f"{EV_CONNECTED},{AUTHORIZED}", AUTHORIZED)) as bench:
         told = await whole(bench, "driver")
@@ -116,6 +117,9 @@ async def test_time_of_use_begins_with_the_driver_and_says_where_once_the_cable_
         ]
         assert "evse" not in told[0]
         assert told[1]["evse"] == {"id": 1, "connectorId": 1}
+        statuses = [each for each in bench.sent("StatusNotification") if each["evseId"] == 1]
+        assert [each["connectorStatus"] for each in statuses] == ["Available", "Occupied", "Available"]
+        assert statuses[1]["timestamp"] >= told[0]["timestamp"], "the cable occupies it, not the driver"
 
 
 @pytest.mark.req("E01.FR.06", "E06.FR.07", "TC_E_02_CS", "TC_E_08_CS", "TC_E_22_CS")
@@ -401,6 +405,8 @@ async def test_what_unplugging_at_the_car_means(tmp_path: Path, stop: str, kind:
         bench.unplug()
         told = await until_told(bench, lambda event: event["triggerReason"] == "EVCommunicationLost")
         assert brief(told) == (kind, "EVCommunicationLost", "Idle")
+        await bench.run_for(seconds=2)
+        assert bench.sent("StatusNotification")[-1]["connectorStatus"] == "Available"
         if kind == "Ended":
             assert told["transactionInfo"]["stoppedReason"] == "EVDisconnected"
             return

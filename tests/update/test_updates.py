@@ -11,6 +11,7 @@ from aiohttp import web
 
 from agent.charging.ids import CertificateUse
 from agent.exit_codes import ExitCode
+from agent.progress import Progress
 from agent.security.certificates import CertificateStore
 from agent.update import slots
 from tests.helpers.bench import Bench
@@ -31,6 +32,30 @@ async def charge(bench: Bench) -> None:
     bench.tap("TAG1", 1)
     await bench.until(lambda: bench.evse().transaction)
     await bench.run_for(seconds=20)
+
+
+async def test_whoever_watches_sees_an_update_go_on(yard: Yard) -> None:
+    async with yard.bench() as bench:
+        await yard.online(bench)
+        seen: list[Progress] = []
+        bench.agent.progress.subscribe(seen.append)
+        await yard.order(bench, yard.files.serve(yard.release()))
+        await bench.ended()
+    assert {each.name for each in seen} == {"firmware update 1"}
+    downloading = [each for each in seen if each.unit == "B"]
+    assert downloading
+    assert downloading[-1].total
+    stages = list(dict.fromkeys(each.stage for each in seen))
+    assert stages == [
+        "downloading",
+        "waits for running transactions",
+        "installing",
+        "switching to the new release",
+    ]
+    async with yard.bench() as bench:
+        await bench.until(lambda: "Installed" in yard.told(bench))
+        (last,) = bench.agent.progress.current()
+    assert (last.stage, last.outcome) == ("installed", "done")
 
 
 # --- unsigned ----------------------------------------------------------------------------------------------

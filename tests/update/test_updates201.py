@@ -1,6 +1,7 @@
 """Firmware updates ordered by 2.0.1: one message for signed and unsigned ones, the id of the order in every status."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -147,14 +148,18 @@ async def test_both_dates_are_waited_for_and_told(yard: Yard) -> None:
 
 
 @pytest.mark.req("L01.FR.29", "TC_L_08_CS")
-async def test_an_image_that_is_not_what_it_says_is_not_installed(yard: Yard, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["InstallVerificationFailed", "InstallationFailed"])
+async def test_an_image_that_is_not_what_it_says_is_not_installed(
+    yard: Yard, tmp_path: Path, end: str
+) -> None:
     broken = tmp_path / "broken.tar.gz"
     broken.write_bytes(b"no release at all")
+    if end == "InstallVerificationFailed":
+        broken = yard.release(files={"agent/app.py": "raise RuntimeError('broken')"})
     async with yard.bench() as bench:
         await yard.online(bench)
         await yard.order201(bench, broken)
-        ends = {"InstallVerificationFailed", "InstallationFailed"}
-        await bench.until(lambda: ends & set(yard.told(bench)))
+        await bench.until(lambda: yard.told(bench)[-1] == end)
         await bench.run_for(seconds=5)
         assert statuses(bench)[-1] == "Available"
 
@@ -173,8 +178,35 @@ async def test_a_newer_order_takes_the_place_of_one_that_has_not_been_installed(
         assert last == {"status": "Installing", "requestId": 2}
 
 
+@pytest.mark.req("FR.05", "L01.FR.23", "L01.FR.27", "L02.FR.18")
+async def test_while_it_installs_another_order_is_rejected_and_the_first_goes_on(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agent.update.slots import SlotInstaller
+
+    stage, may_go_on = SlotInstaller.stage, asyncio.Event()
+
+    async def slow(slots: SlotInstaller, file: Path) -> str:
+        await may_go_on.wait()
+        return await stage(slots, file)
+
+    monkeypatch.setattr(SlotInstaller, "stage", slow)
+    async with yard.bench() as bench:
+        await yard.online(bench)
+        before = len(bench.csms.received)
+        assert (await yard.order201(bench, yard.release(), 1))["status"] == "Accepted"
+        frames = [json.loads(text) for _, text in bench.csms.received[before:]]
+        assert next(frame[0] for frame in frames if frame[0] == 3 or "Firmware" in frame[2]) == 3
+        await bench.until(lambda: "Installing" in yard.told(bench))
+        refused = await yard.order201(bench, yard.release("1.2"), 2)
+        assert refused["status"] == "Rejected"
+        may_go_on.set()
+        await bench.ended()
+        assert ids(bench) == {1}
+
+
 @pytest.mark.req("L01.FR.06", "L01.FR.07", "L01.FR.33", "L02.FR.03", "L02.FR.04", "L02.FR.22")
-@pytest.mark.req("TC_L_14_CS", "TC_L_15_CS")
+@pytest.mark.req("L01.FR.34", "L02.FR.23", "TC_L_14_CS", "TC_L_15_CS")
 @pytest.mark.parametrize("is_open", [False, True])
 async def test_a_transaction_is_waited_for_and_others_begin_only_if_they_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_open: bool
@@ -185,7 +217,7 @@ async def test_a_transaction_is_waited_for_and_others_begin_only_if_they_may(
         await charge(bench)
         await yard.order201(bench, yard.release())
         await bench.run_for(minutes=30)
-        assert yard.told(bench)[-1] in ("SignatureVerified", "InstallScheduled")
+        assert yard.told(bench)[-2:] == ["SignatureVerified", "InstallScheduled"]
         assert statuses(bench, 2) == (["Available"] if is_open else ["Available", "Unavailable"])
         bench.plug_in(2)
         bench.tap("TAG2", 2)

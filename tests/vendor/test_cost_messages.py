@@ -96,6 +96,24 @@ async def test_costs_are_shown_from_price_to_bill(tmp_path: Path) -> None:
         assert bench.evse().cost is None
 
 
+@pytest.mark.req("P02.FR.02")
+async def test_in_2_0_1_the_messages_of_the_transaction_say_that_the_driver_left(tmp_path: Path) -> None:
+    async with Bench(tmp_path, SETTINGS, version="ocpp2.0.1") as bench:
+        await bench.until(lambda: bench.sent("StatusNotification"))
+        bench.plug_in()
+        bench.tap("TAG1")
+        await bench.until(lambda: bench.evse().transaction is not None)
+        await bench.run_for(seconds=5)
+        transaction_id = bench.sent("TransactionEvent")[0]["transactionInfo"]["transactionId"]
+        await bench.csms.call("CostUpdated", {"totalCost": 1.5, "transactionId": transaction_id})
+        bench.tap("TAG1")
+        await bench.until(lambda: bench.sent("TransactionEvent")[-1]["eventType"] == "Ended")
+        bench.unplug()
+        await bench.until(lambda: bench.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
+        await bench.run_for(seconds=5)
+        assert bench.sent("DataTransfer") == []
+
+
 async def test_a_bill_goes_after_a_while_when_the_unplugging_ended_the_transaction(tmp_path: Path) -> None:
     async with Bench(tmp_path, SETTINGS) as bench:
         await charge(bench)
@@ -212,6 +230,29 @@ async def test_a_malformed_message_is_rejected_and_shows_nothing(
         await charge(bench)
         assert await transfer(bench, message_id, data) == "Rejected"
         assert bench.evse().cost is None
+
+
+async def test_times_are_those_of_the_clock_on_the_wall(tmp_path: Path) -> None:
+    async with Bench(tmp_path, SETTINGS) as bench:
+        await charge(bench)
+        following = {"atTime": "2026-06-01T12:00:00Z", "chargingPrice": {"kWhPrice": 0.5}}
+        assert await transfer(bench, "RunningCost", running(nextPeriod=following)) == "Accepted"
+
+        def shown() -> str:
+            cost = bench.evse().cost
+            assert cost is not None
+            assert cost.next_price is not None
+            assert cost.next_price.at == datetime(2026, 6, 1, 12, tzinfo=UTC)
+            return cost.next_price.at.isoformat()
+
+        assert shown() == "2026-06-01T12:00:00+00:00"
+        assert await change(bench, "TimeOffset", "-01:30") == "Accepted"
+        assert shown() == "2026-06-01T10:30:00-01:30"
+        assert await change(bench, "TimeOffsetNextTransition", "+02:00") == "Accepted"
+        assert await change(bench, "NextTimeOffsetTransitionDateTime", "2099-01-01T00:00:00Z") == "Accepted"
+        assert shown() == "2026-06-01T10:30:00-01:30"
+        assert await change(bench, "NextTimeOffsetTransitionDateTime", "2001-01-01T00:00:00Z") == "Accepted"
+        assert shown() == "2026-06-01T14:00:00+02:00"
 
 
 async def test_the_default_price_is_a_setting(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from agent.charging.certificates import InstallCertificate
 from agent.charging.ids import CertificateUse
-from agent.charging.requests import InstallCertificate
 from tests.helpers.authorities import Authority
 from tests.helpers.bench import Bench
 

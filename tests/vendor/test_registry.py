@@ -1,12 +1,14 @@
 """DataTransfer's decision table: who is known, what is malformed, and what a crash may touch."""
 
 import asyncio
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.charging.requests import TransferData, TransferResult, TransferStatus
+from agent.vendor import cost_messages, example, plug_and_charge
 from agent.vendor.registry import (
     DuplicateCommand,
     Limits,
@@ -191,11 +193,18 @@ async def test_a_vendor_has_at_most_eight_messages_under_way() -> None:
     assert (await vendors.execute(transfer())).status is TransferStatus.ACCEPTED
 
 
+@pytest.mark.req("P02.FR.01")
 def test_two_vendors_cannot_claim_one_message_in_any_case() -> None:
     with pytest.raises(DuplicateCommand, match=r"COM\.EXAMPLE: echo is registered twice"):
         VendorRegistry([VENDOR, Vendor("COM.EXAMPLE", {"echo": echo})])
     with pytest.raises(DuplicateCommand, match="no message id is registered twice"):
         VendorRegistry([Vendor("a", default=echo), Vendor("A", default=echo)])
+
+
+@pytest.mark.req("P01.FR.02", "P02.FR.03")
+@pytest.mark.parametrize("vendor_id", [plug_and_charge.VENDOR_ID, cost_messages.VENDOR_ID, example.VENDOR_ID])
+def test_our_vendor_ids_are_domains_reversed(vendor_id: str) -> None:
+    assert re.fullmatch(r"(org|com|net)(\.[a-z0-9-]+)+", vendor_id)
 
 
 async def test_one_vendor_may_be_put_together_from_parts() -> None:

@@ -2,7 +2,8 @@
 
 Every frame of the station is checked against the official JSON schemas and the framing rules as it arrives; what is
 wrong with it is a violation, and a case with violations fails. `expect` consumes the station's calls in order: a call
-that nobody expected fails the case, except for those of BACKGROUND. Knows nothing of the agent.
+that nobody expected fails the case, except for those of `Words.background`. `words` says which OCPP version it speaks
+(a CSMS in 2.0.1). Knows nothing of the agent.
 """
 
 import asyncio
@@ -12,61 +13,25 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 from uuid import uuid4
 
 import ocpp.messages
 import websockets
-from ocpp.charge_point import camel_to_snake_case
-from ocpp.exceptions import OCPPError
+from ocpp.charge_point import ChargePoint, camel_to_snake_case
+from ocpp.exceptions import InternalError, OCPPError
 from ocpp.messages import Call, CallResult, validate_payload
 from ocpp.routing import on
-from ocpp.v16 import ChargePoint, call_result
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.http11 import Request, Response
 
+from tests.witness.words import WORDS_16, Payload, Reply, Words, now
+
 ocpp.messages.ASYNC_VALIDATION = False
-VERSION = "1.6"
-BACKGROUND = frozenset({"Heartbeat", "MeterValues", "SecurityEventNotification"})
-"""Calls that may come at any time; they are consumed only where they are expected."""
-FROM_STATION = (
-    "Authorize",
-    "BootNotification",
-    "DataTransfer",
-    "DiagnosticsStatusNotification",
-    "FirmwareStatusNotification",
-    "Heartbeat",
-    "LogStatusNotification",
-    "MeterValues",
-    "SecurityEventNotification",
-    "SignCertificate",
-    "SignedFirmwareStatusNotification",
-    "StartTransaction",
-    "StatusNotification",
-    "StopTransaction",
-)
-ERROR_CODES = frozenset(
-    {
-        "NotImplemented",
-        "NotSupported",
-        "InternalError",
-        "ProtocolError",
-        "SecurityError",
-        "FormationViolation",
-        "PropertyConstraintViolation",
-        "OccurenceConstraintViolation",
-        "TypeConstraintViolation",
-        "GenericError",
-    }
-)
-Payload = dict[str, Any]
-Reply = Payload | Callable[[Payload], Payload]
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+SILENCE = InternalError("never sent")
+"""A scripted reply: none at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +99,18 @@ class _Recorded:
         return text
 
     async def send(self, text: str) -> None:
-        self._central.sending(text)
-        await self._connection.send(text)
+        if self._central.sending(text):
+            await self._connection.send(text)
 
 
 class _Peer(ChargePoint):  # type: ignore[misc]
     """One connection of the station."""
 
     def __init__(self, identity: str, connection: _Recorded, central: "CentralSystem") -> None:
-        for action in FROM_STATION:
+        words = central.words
+        self._call, self._call_result = words.call, words.call_result
+        self._ocpp_version = words.version
+        for action in words.from_station:
             setattr(self, f"answer_{action}", on(action)(self._handler(action, central)))
         super().__init__(identity, connection, response_timeout=20)
 
@@ -150,7 +118,7 @@ class _Peer(ChargePoint):  # type: ignore[misc]
     def _handler(action: str, central: "CentralSystem") -> Callable[..., Any]:
         def answer(call_unique_id: str, **_snake: Any) -> Any:
             payload = central.reply_to(action, call_unique_id)
-            return getattr(call_result, action)(**camel_to_snake_case(payload))
+            return getattr(central.words.call_result, action)(**camel_to_snake_case(payload))
 
         answer.__name__ = f"answer_{action}"  # the package finds handlers by their names
         return answer
@@ -159,25 +127,35 @@ class _Peer(ChargePoint):  # type: ignore[misc]
         """Send a CALL; the CALLRESULT or CALLERROR as the package unpacked it."""
         message = Call(str(uuid4()), action, payload)
         if is_valid:
-            await validate_payload(message, VERSION)
+            await validate_payload(message, self._ocpp_version)
         async with self._call_lock:
             await self._send(message.to_json())
             return await self._get_specific_response(message.unique_id, self._response_timeout)
 
 
+class Running(Protocol):
+    """A process that may end."""
+
+    log: Path
+
+    @property
+    def is_running(self) -> bool: ...
+
+
 class CentralSystem:
     """`async with CentralSystem() as central`: serves on a free port of loopback until the end."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, words: Words = WORDS_16) -> None:
         self.tls = tls
+        self.words = words
         self.tags: dict[str, Payload] = {}
-        """idTag in capitals -> idTagInfo; others are Accepted."""
+        """Token in capitals -> its idTagInfo or idTokenInfo; others are Accepted."""
         self.admit: Callable[[Request], HTTPStatus | None] = lambda _request: None
         """Looks at an upgrade request; a status refuses it."""
         self.interval_s = 300
         self.violations: list[str] = []
         self.statuses: dict[int, str] = {}
-        """Connector -> status last reported."""
+        """Connector (1.6) or EVSE -> status last reported."""
         self.transactions: dict[int, Payload] = {}
         """transactionId -> its StartTransaction."""
         self.requests: list[Request] = []
@@ -200,6 +178,8 @@ class CentralSystem:
         self._answered: dict[str, int] = {}
         self._unanswered: dict[str, Seen] = {}
         self._ids: set[str] = set()
+        self._silenced: set[str] = set()
+        self._nonsense = 0
 
     # ---- the server --------------------------------------------------------------------------------------
 
@@ -216,7 +196,7 @@ class CentralSystem:
             self._serve,
             "127.0.0.1",
             0,
-            subprotocols=["ocpp1.6"],  # type: ignore[list-item]
+            subprotocols=[self.words.subprotocol],  # type: ignore[list-item]
             ssl=tls,
             process_request=self._look_at,
             ping_interval=None,
@@ -243,6 +223,11 @@ class CentralSystem:
     async def connected(self, within: float = 20.0) -> None:
         await self.until(lambda: self.peer is not None, within)
 
+    async def met(self, station: "Running") -> None:
+        """It is connected; fails with its log when it ended instead."""
+        await self.until(lambda: self.peer is not None or not station.is_running)
+        assert station.is_running, station.log.read_text()
+
     async def disconnected(self, within: float = 20.0) -> None:
         await self.until(lambda: self.peer is None, within)
 
@@ -254,7 +239,7 @@ class CentralSystem:
 
     async def _serve(self, connection: ServerConnection) -> None:
         self.handshakes.append(connection.transport.get_extra_info("ssl_object"))
-        if connection.request is None or connection.subprotocol != "ocpp1.6":
+        if connection.request is None or connection.subprotocol != self.words.subprotocol:
             self.violations.append(f"connected with subprotocol {connection.subprotocol}")
             return
         peer = _Peer(connection.request.path.rpartition("/")[2], _Recorded(connection, self), self)
@@ -295,27 +280,33 @@ class CentralSystem:
                 self._unanswered[message_id] = seen
                 self._calls.append(seen)
                 if action == "StatusNotification":
-                    self.statuses[payload["connectorId"]] = payload["status"]
-                await validate_payload(Call(message_id, action, payload), VERSION)
+                    self.statuses[payload[self.words.place]] = payload[self.words.status]
+                await validate_payload(Call(message_id, action, payload), self.words.version)
             case [3, str(message_id), dict(payload)]:
                 result = CallResult(message_id, payload)
                 result.action = self._asked.pop(message_id)
                 self._answered[message_id] = self._number
-                await validate_payload(result, VERSION)
+                await validate_payload(result, self.words.version)
+            case [4, "-1", "RpcFrameworkError", str(), dict()] if self._nonsense:
+                self._nonsense -= 1
             case [4, str(message_id), str(code), str(), dict()]:
                 self._asked.pop(message_id)
                 self._answered[message_id] = self._number
-                if code not in ERROR_CODES:
+                if code not in self.words.error_codes:
                     raise ValueError(f"unknown error code {code}")
             case _:
                 raise ValueError("not a frame of OCPP-J")
 
-    def sending(self, text: str) -> None:
+    def sending(self, text: str) -> bool:
+        """Whether it goes out at all."""
         frame = json.loads(text)
         if frame[0] == 2:
             self._asked[frame[1]] = frame[2]
         else:
             self._unanswered.pop(frame[1], None)
+        is_kept_back = frame[1] in self._silenced
+        self._silenced.discard(frame[1])
+        return not is_kept_back
 
     # ---- answers -----------------------------------------------------------------------------------------
 
@@ -328,28 +319,29 @@ class CentralSystem:
         script = self._scripts[action]
         if script:
             reply = script.popleft()
+            if reply is SILENCE:
+                self._silenced.add(message_id)
+            if isinstance(reply, Exception):
+                raise reply
             return reply(payload) if callable(reply) else reply
         return self._usual(action, payload)
 
     def _usual(self, action: str, payload: Payload) -> Payload:
+        usual = self.words.answers(action, payload, self._token)
         match action:
             case "BootNotification":
                 return {"currentTime": now(), "interval": self.interval_s, "status": "Accepted"}
             case "Heartbeat":
                 return {"currentTime": now()}
-            case "Authorize":
-                return {"idTagInfo": self.tag(payload["idTag"])}
             case "StartTransaction":
                 number = 1001 + len(self.transactions)
                 self.transactions[number] = payload
-                return {"transactionId": number, "idTagInfo": self.tag(payload["idTag"])}
-            case "DataTransfer" | "SignCertificate":
-                return {"status": "Accepted"}
-            case _:
-                return {}
+                return {"transactionId": number, **usual}
+        return usual
 
-    def tag(self, id_tag: str) -> Payload:
-        return self.tags.get(id_tag.upper(), {"status": "Accepted"})
+    def _token(self, payload: Payload) -> Payload:
+        token = payload["idTag"] if "idTag" in payload else payload["idToken"]["idToken"]
+        return self.tags.get(token.upper(), {"status": "Accepted"})
 
     async def ask(self, action: str, *, is_valid: bool = True, **payload: Any) -> Answer:
         """A CALL to the station and its answer. `is_valid=False`: against the schema on purpose."""
@@ -360,6 +352,12 @@ class CentralSystem:
         if isinstance(message, CallResult):
             return Answer(number, message.payload)
         return Answer(number, {}, message.error_code)
+
+    async def send_nonsense(self, text: str) -> None:
+        """What is no message at all; in 2.0.1 it may be answered with the id -1 (part 4, 4.2.3)."""
+        assert self._connection is not None
+        self._nonsense += 1
+        await self._connection.send(text)
 
     # ---- expectations ------------------------------------------------------------------------------------
 
@@ -413,7 +411,7 @@ class CentralSystem:
         self._tolerated += wanted
 
     def _is_let_pass(self, seen: Seen) -> bool:
-        return seen.action in BACKGROUND or any(one.matches(seen) for one in self._tolerated)
+        return seen.action in self.words.background or any(one.matches(seen) for one in self._tolerated)
 
     async def quiet(self, for_s: float) -> None:
         """Nothing unexpected has come, and nothing does for a while."""

@@ -4,7 +4,6 @@ A rig lives as long as its test file. Between the cases `idle` clears what a cas
 tool does; a station that does not come back is replaced, so that one broken case does not break the next.
 """
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -117,8 +116,7 @@ class Rig:
 
     async def start(self) -> None:
         await self.station.start()
-        await self.central.until(lambda: self.central.peer is not None or not self.station.is_running)
-        assert self.station.is_running, self.station.log.read_text()
+        await self.central.met(self.station)
         await self.booted()
 
     async def idle(self) -> None:
@@ -131,9 +129,7 @@ class Rig:
 
     async def replace(self) -> None:
         """Throw the station away with all that it remembers, and start another."""
-        await self.station.kill()
-        shutil.rmtree(self.station.folder / "state", ignore_errors=True)
-        (self.station.folder / "world.json").unlink(missing_ok=True)
+        await self.station.wipe()
         self._configured.clear()
         self._faults.clear()
         self.central.statuses.clear()

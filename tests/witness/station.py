@@ -6,6 +6,7 @@ SIGKILL is a power cut; with a memory file the cars stay plugged in meanwhile. U
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -78,6 +79,12 @@ class Station:
     async def kill(self) -> None:
         """The power is cut: nothing is flushed, nobody is told."""
         await self._end(signal.SIGKILL)
+
+    async def wipe(self) -> None:
+        """Killed, and everything that it remembers is gone, the simulated world included."""
+        await self.kill()
+        shutil.rmtree(self.folder / "state", ignore_errors=True)
+        (self.folder / "world.json").unlink(missing_ok=True)
 
     async def stop(self) -> None:
         await self._end(signal.SIGTERM)

@@ -15,7 +15,6 @@ from agent.charging.ids import ChargingState, ConnectorId
 from agent.charging.requests import Answer, ChangeAvailability, Verdict
 from agent.charging.snapshot import ActiveFault, EvseSnapshot, SessionState, StationSnapshot
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     ConnectorStatus,
@@ -26,6 +25,7 @@ from agent.ocpp.frontend import (
     Route,
     StatusNotice,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v16.connectors import STATION, number_of, place_of
@@ -327,6 +327,4 @@ def _changed(answer: Answer) -> Reply:
 
 ROUTES = routed(Route("ChangeAvailability", ChangeAvailabilityRequest, change_availability))
 ENCODERS: Mapping[type, Encoder] = {StatusNotice: status_notification}
-RESULTS: Mapping[str, ResultReader[Any]] = {
-    "StatusNotification": ResultReader(StatusNotificationResponse, lambda _: Acknowledged(), Acknowledged())
-}
+RESULTS: Mapping[str, ResultReader[Any]] = {"StatusNotification": acknowledged_by(StatusNotificationResponse)}

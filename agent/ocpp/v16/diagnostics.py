@@ -17,7 +17,6 @@ from agent.charging.ids import LogKind, UploadStatus
 from agent.charging.requests import UploadAnswer, UploadLog
 from agent.ocpp.codec import Category
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     DiagnosticsNotice,
@@ -27,6 +26,7 @@ from agent.ocpp.frontend import (
     ResultReader,
     Route,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v16.datatypes import CiString255
@@ -211,10 +211,6 @@ ENCODERS: Mapping[type, Encoder] = {
     EventsNoticed: events_noticed,
 }
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "DiagnosticsStatusNotification": ResultReader(
-        DiagnosticsStatusNotificationResponse, lambda _: Acknowledged(), Acknowledged()
-    ),
-    "LogStatusNotification": ResultReader(
-        LogStatusNotificationResponse, lambda _: Acknowledged(), Acknowledged()
-    ),
+    "DiagnosticsStatusNotification": acknowledged_by(DiagnosticsStatusNotificationResponse),
+    "LogStatusNotification": acknowledged_by(LogStatusNotificationResponse),
 }

@@ -17,7 +17,6 @@ from agent.charging.ids import FirmwareStatus
 from agent.charging.requests import UpdateAnswer, UpdateFirmware, UpdateVerdict
 from agent.ocpp.codec import Category
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     Encoder,
@@ -27,6 +26,7 @@ from agent.ocpp.frontend import (
     ResultReader,
     Route,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.values import Integer32, Integer64, aware
@@ -254,10 +254,6 @@ ENCODERS: Mapping[type, Encoder] = {
     FirmwareStatusChanged: firmware_status_changed,
 }
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "FirmwareStatusNotification": ResultReader(
-        FirmwareStatusNotificationResponse, lambda _: Acknowledged(), Acknowledged()
-    ),
-    "SignedFirmwareStatusNotification": ResultReader(
-        SignedFirmwareStatusNotificationResponse, lambda _: Acknowledged(), Acknowledged()
-    ),
+    "FirmwareStatusNotification": acknowledged_by(FirmwareStatusNotificationResponse),
+    "SignedFirmwareStatusNotification": acknowledged_by(SignedFirmwareStatusNotificationResponse),
 }

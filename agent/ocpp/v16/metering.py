@@ -15,7 +15,7 @@ from agent.charging import facts
 from agent.charging.facts import MeterRead, MeterSampled, Sample, TransactionMetered
 from agent.charging.signing import public_key_text
 from agent.ocpp.codec import encode
-from agent.ocpp.frontend import Acknowledged, Call, Encoder, ResultReader, View
+from agent.ocpp.frontend import Call, Encoder, ResultReader, View, acknowledged_by
 from agent.ocpp.v16.connectors import number_of
 from agent.ocpp.values import timestamp
 
@@ -232,6 +232,4 @@ ENCODERS: Mapping[type, Encoder] = {
     MeterRead: meter_read,
     MeterSampled: meter_sampled,
 }
-RESULTS: Mapping[str, ResultReader[Any]] = {
-    "MeterValues": ResultReader(MeterValuesResponse, lambda _: Acknowledged(), Acknowledged())
-}
+RESULTS: Mapping[str, ResultReader[Any]] = {"MeterValues": acknowledged_by(MeterValuesResponse)}

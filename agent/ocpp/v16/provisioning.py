@@ -23,21 +23,18 @@ from agent.ocpp.frontend import (
     Encoder,
     HeartbeatNotice,
     Registered,
-    Registration,
     Reply,
     Response,
     ResultReader,
     Route,
     View,
+    registered_by,
     routed,
 )
 from agent.ocpp.v16.datatypes import AcceptedRejected, CiString20, CiString25, CiString50, CiString500
 from agent.ocpp.values import csms_time, optional
 
 log = logging.getLogger(__name__)
-
-LONGEST_INTERVAL_S = 2**31 - 1
-"""A longer one is cut to this."""
 
 
 class BootNotificationRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -224,11 +221,7 @@ _HEARTBEAT = Call("Heartbeat", HeartbeatRequest())
 
 
 def _registered(response: BootNotificationResponse) -> Registered:
-    return _registration(response.status, response.interval, csms_time(response.current_time))
-
-
-def _registration(status: str, interval_s: int, at: datetime | None) -> Registered:
-    return Registered(Registration(status), min(interval_s, LONGEST_INTERVAL_S), at)
+    return registered_by(response.status, response.interval, csms_time(response.current_time))
 
 
 def _clock_told(response: HeartbeatResponse) -> ClockTold:
@@ -245,7 +238,7 @@ RESULTS: Mapping[str, ResultReader[Any]] = {
     "BootNotification": ResultReader(
         BootNotificationResponse,
         _registered,
-        less=ResultReader(BootReceipt, lambda answer: _registration(answer.status, answer.interval, None)),
+        less=ResultReader(BootReceipt, lambda answer: registered_by(answer.status, answer.interval, None)),
     ),
     "Heartbeat": ResultReader(HeartbeatResponse, _clock_told),
 }

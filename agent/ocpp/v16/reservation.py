@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from agent.charging.facts import ReservationEnded
+from agent.charging.facts import ReservationLapsed
 from agent.charging.ids import Reservation
 from agent.charging.requests import Answer, CancelReservation, Reserve, ReserveAnswer, ReserveVerdict, Verdict
 from agent.ocpp.frontend import Ask, Encoder, Reply, Response, Route, View, routed
@@ -88,7 +88,7 @@ def _cancelled(answer: Answer) -> Reply:
     return Reply(CancelReservationResponse(status="Accepted" if is_known else "Rejected"))
 
 
-def reservation_ended(_fact: ReservationEnded, _view: View, _reference: str | None) -> None:
+def reservation_lapsed(_fact: ReservationLapsed, _view: View, _reference: str | None) -> None:
     """1.6 has no message for it."""
 
 
@@ -96,4 +96,4 @@ ROUTES = routed(
     Route("ReserveNow", ReserveNowRequest, reserve_now),
     Route("CancelReservation", CancelReservationRequest, cancel_reservation),
 )
-ENCODERS: Mapping[type, Encoder] = {ReservationEnded: reservation_ended}
+ENCODERS: Mapping[type, Encoder] = {ReservationLapsed: reservation_lapsed}

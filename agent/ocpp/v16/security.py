@@ -11,9 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from agent.charging.facts import SecurityEventRaised
-from agent.charging.ids import CertificateUse, HashAlgorithm, SecurityEventType
-from agent.charging.requests import (
+from agent.charging.certificates import (
     CertificateAnswer,
     CertificateHash,
     CertificateResult,
@@ -25,8 +23,9 @@ from agent.charging.requests import (
     RequestOwnCertificate,
     TakeOwnCertificate,
 )
+from agent.charging.facts import SecurityEventRaised
+from agent.charging.ids import CertificateUse, HashAlgorithm, SecurityEventType
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     CertificateStatusQuestion,
@@ -39,6 +38,7 @@ from agent.ocpp.frontend import (
     SigningAnswered,
     SigningNotice,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v16 import remote_control
@@ -266,14 +266,21 @@ _NAMES: Mapping[str, str] = {
     SecurityEventType.INVALID_STATION_CERTIFICATE: "InvalidChargePointCertificate",
 }
 """Spelled as in W 8; all other events have the same name in every version."""
+_UNKNOWN = frozenset(
+    {
+        SecurityEventType.DISCARDED_RENEWED_CERTIFICATE,
+        SecurityEventType.MAINTENANCE_LOGIN_ACCEPTED,
+        SecurityEventType.MAINTENANCE_LOGIN_FAILED,
+    }
+)
+"""Of 2.0.1 only."""
 
 
 def security_event_notification(
     event: SecurityEventRaised, view: View, _reference: str | None
 ) -> Call | None:
-    """R16-354. None: the operator has switched it off since."""
-    is_known = event.type is not SecurityEventType.DISCARDED_RENEWED_CERTIFICATE  # of 2.0.1 only
-    if not view.settings.flag("push_security_events") or not is_known:
+    """R16-354. None: the operator has switched it off since, or the white paper does not have it."""
+    if not view.settings.flag("push_security_events") or event.type in _UNKNOWN:
         return None
     return Call(
         "SecurityEventNotification",
@@ -304,8 +311,6 @@ ENCODERS: Mapping[type, Encoder] = {
     SigningNotice: sign_certificate,
 }
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "SecurityEventNotification": ResultReader(
-        SecurityEventNotificationResponse, lambda _: Acknowledged(), Acknowledged()
-    ),
+    "SecurityEventNotification": acknowledged_by(SecurityEventNotificationResponse),
     "SignCertificate": ResultReader(SignCertificateResponse, _signing_answered),
 }

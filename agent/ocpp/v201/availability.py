@@ -13,7 +13,6 @@ from agent.charging.occupancy import connector_state
 from agent.charging.requests import Answer, ChangeAvailability, Verdict
 from agent.charging.snapshot import StationSnapshot
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     ConnectorStatus,
@@ -24,6 +23,7 @@ from agent.ocpp.frontend import (
     Route,
     StatusNotice,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v201.datatypes import CsmsAnswer, Evse, Payload, StatusInfo, because, why
@@ -116,6 +116,4 @@ def _changed(answer: Answer) -> Reply:
 
 ROUTES = routed(Route("ChangeAvailability", ChangeAvailabilityRequest, change_availability))
 ENCODERS: Mapping[type, Encoder] = {StatusNotice: status_notification}
-RESULTS: Mapping[str, ResultReader[Any]] = {
-    "StatusNotification": ResultReader(StatusNotificationResponse, lambda _: Acknowledged(), Acknowledged())
-}
+RESULTS: Mapping[str, ResultReader[Any]] = {"StatusNotification": acknowledged_by(StatusNotificationResponse)}

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from agent.charging import requests
-from agent.charging.ids import CertificateUse, HashAlgorithm
-from agent.charging.requests import (
+from agent.charging import certificates
+from agent.charging.certificates import (
     CertificateAnswer,
     CertificateHash,
     CertificateResult,
@@ -18,6 +17,7 @@ from agent.charging.requests import (
     CertificateVerdict,
     ListCertificatesByUse,
 )
+from agent.charging.ids import CertificateUse, HashAlgorithm
 from agent.ocpp.frontend import (
     Ask,
     Call,
@@ -127,7 +127,7 @@ class GetCertificateStatusResponse(CsmsAnswer, frozen=True, kw_only=True):
 def install_certificate(request: InstallCertificateRequest, _view: View) -> Ask:
     """M05."""
     use = CertificateUse(request.certificate_type)
-    return Ask(requests.InstallCertificate(use, request.certificate), _installed)
+    return Ask(certificates.InstallCertificate(use, request.certificate), _installed)
 
 
 def _installed(answer: CertificateAnswer) -> Reply:
@@ -135,7 +135,7 @@ def _installed(answer: CertificateAnswer) -> Reply:
         case CertificateVerdict.ACCEPTED:
             return Reply(InstallCertificateResponse(status="Accepted"))
         case CertificateVerdict.REJECTED:
-            reason = why("InvalidCertificate", answer.reason)
+            reason = why("OutOfStorage" if answer.is_full else "InvalidCertificate", answer.reason)
             return Reply(InstallCertificateResponse(status="Rejected", status_info=reason))
         case CertificateVerdict.FAILED | CertificateVerdict.NOT_FOUND:
             return Reply(InstallCertificateResponse(status="Failed", status_info=because(answer.reason)))
@@ -150,7 +150,7 @@ def delete_certificate(request: DeleteCertificateRequest, _view: View) -> Ask:
         named.issuer_key_hash,
         named.serial_number,
     )
-    return Ask(requests.DeleteCertificate(wanted), _deleted)
+    return Ask(certificates.DeleteCertificate(wanted), _deleted)
 
 
 def _deleted(answer: CertificateAnswer) -> Reply:

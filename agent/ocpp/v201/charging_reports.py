@@ -188,21 +188,25 @@ def report_charging_profiles(notice: ProfileReportNotice, _view: View, _referenc
 
 
 def notify_charging_limit(fact: ExternalLimitSet, view: View, _reference: str | None) -> Call:
-    """K11.FR.02, K11.FR.03, K12.FR.02, K12.FR.03; of the whole station, so without an EVSE."""
+    """K11.FR.02, K11.FR.03, K12.FR.02, K12.FR.03; of the whole station without an EVSE."""
     critical = fact.is_grid_critical
     limit = ChargingLimit(
         charging_limit_source=fact.origin.value, is_grid_critical=UNSET if critical is None else critical
     )
     has_schedule = view.settings.flag("limits_with_schedules")
     schedules = [schedule_payload(fact.schedule)] if has_schedule else UNSET
-    return Call(
-        "NotifyChargingLimit", NotifyChargingLimitRequest(charging_limit=limit, charging_schedule=schedules)
+    request = NotifyChargingLimitRequest(
+        charging_limit=limit, charging_schedule=schedules, evse_id=fact.evse_id or UNSET
     )
+    return Call("NotifyChargingLimit", request)
 
 
 def cleared_charging_limit(fact: ExternalLimitLifted, _view: View, _reference: str | None) -> Call:
     """K13.FR.02."""
-    return Call("ClearedChargingLimit", ClearedChargingLimitRequest(charging_limit_source=fact.origin.value))
+    request = ClearedChargingLimitRequest(
+        charging_limit_source=fact.origin.value, evse_id=fact.evse_id or UNSET
+    )
+    return Call("ClearedChargingLimit", request)
 
 
 def _acknowledged(_answer: CsmsAnswer) -> Acknowledged:

@@ -82,12 +82,21 @@ def data_transfer_call(notice: TransferNotice, _view: View, _reference: str | No
     )
 
 
-def _read(answer: DataTransferResponse | DataTransferReceipt) -> TransferAnswered:
+def _read(answer: DataTransferResponse) -> TransferAnswered:
+    """P02.FR.06 to .08; what the CSMS says of its reasons is for whoever asked."""
+    known = given(answer.status_info)
+    reason = "" if known is None else given(known.additional_info) or known.reason_code
+    return TransferAnswered(TransferResult(TransferStatus(answer.status), given(answer.data), reason))
+
+
+def _read_in_part(answer: DataTransferReceipt) -> TransferAnswered:
     return TransferAnswered(TransferResult(TransferStatus(answer.status), given(answer.data)))
 
 
 ROUTES = routed(Route("DataTransfer", DataTransferRequest, data_transfer))
 ENCODERS: Mapping[type, Encoder] = {TransferNotice: data_transfer_call}
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "DataTransfer": ResultReader(DataTransferResponse, _read, less=ResultReader(DataTransferReceipt, _read))
+    "DataTransfer": ResultReader(
+        DataTransferResponse, _read, less=ResultReader(DataTransferReceipt, _read_in_part)
+    )
 }

@@ -6,12 +6,13 @@ of them may carry and nobody here reads. Optional fields are UNSET by default, s
 be refused. Used by the rooms of this version. OCPP 2.0.1 part 2, chapter "Datatypes"; part 4 chapter 9.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from agent.charging import ids
+from agent.charging import ids, reasons
 from agent.charging.ids import AuthorizationStatus, IdTokenType
 from agent.charging.tariff import Text
 from agent.ocpp.values import Integer32, Integer64, aware, optional, timestamp
@@ -223,9 +224,25 @@ def why(code: ReasonCode, text: str = "") -> StatusInfo:
     return StatusInfo(reason_code=code, additional_info=optional(text, 512))
 
 
+_CODES: Mapping[str, ReasonCode] = {
+    reasons.INVALID_TOKEN: "InvalidIdToken",
+    reasons.NOT_ACCEPTED_YET: "CSNotAccepted",
+    reasons.NOT_STORED: "InternalError",
+    reasons.NO_ROOM: "OutOfStorage",
+    reasons.NO_SUCH_CONNECTOR: "UnknownConnectorId",
+    reasons.NO_SUCH_RESERVATION: "NotFound",
+    reasons.RUNS: "TxInProgress",
+    reasons.SWITCHED_OFF: "NotEnabled",
+    reasons.TOKEN_TWICE: "InvalidValue",
+    reasons.TOO_MANY: "TooManyElements",
+    reasons.UPDATING: "FwUpdateInProgress",
+}
+
+
 def because(text: str) -> StatusInfo | UnsetType:
-    """A reason of the station that has no code of its own; none is sent for an empty one."""
-    return why("Unspecified", text) if text else UNSET
+    """A reason of the station, by the code that says the same; none is sent for an empty one."""
+    known = (_CODES[part] for part in text.split(": ") if part in _CODES)
+    return why(next(known, "Unspecified"), text) if text else UNSET
 
 
 def id_token(given: IdToken) -> ids.IdToken:

@@ -138,7 +138,8 @@ class SetVariablesResponse(Payload, frozen=True, kw_only=True):
 
 class GetBaseReportRequest(Payload, frozen=True, kw_only=True):
     request_id: Integer64
-    report_base: Literal["ConfigurationInventory", "FullInventory", "SummaryInventory"]
+    report_base: str
+    """Any name: an unknown one is NotSupported (B07.FR.02), where the enumeration would give a CALLERROR."""
 
 
 class GetBaseReportResponse(Payload, frozen=True, kw_only=True):
@@ -149,12 +150,8 @@ class GetBaseReportResponse(Payload, frozen=True, kw_only=True):
 class GetReportRequest(Payload, frozen=True, kw_only=True):
     request_id: Integer64
     component_variable: Annotated[list[ComponentVariable], Meta(min_length=1)] | UnsetType = UNSET
-    component_criteria: (
-        Annotated[
-            list[Literal["Active", "Available", "Enabled", "Problem"]], Meta(min_length=1, max_length=4)
-        ]
-        | UnsetType
-    ) = UNSET
+    component_criteria: Annotated[list[str], Meta(min_length=1, max_length=4)] | UnsetType = UNSET
+    """Any names: an unknown one is NotSupported (B08.FR.02)."""
 
 
 class GetReportResponse(Payload, frozen=True, kw_only=True):

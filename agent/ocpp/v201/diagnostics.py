@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from agent.charging.diagnostics import is_uploading
 from agent.charging.facts import LogUploadChanged
+from agent.charging.ids import IdToken as Token
 from agent.charging.ids import LogKind, UploadStatus
 from agent.charging.requests import (
     AboutCustomer,
@@ -21,7 +22,6 @@ from agent.charging.requests import (
     Verdict,
 )
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     CustomerReportNotice,
@@ -31,6 +31,7 @@ from agent.ocpp.frontend import (
     ResultReader,
     Route,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v201.datatypes import (
@@ -171,15 +172,21 @@ _CLEARED = "The data was cleared."
 
 
 def customer_information(request: CustomerInformationRequest, view: View) -> Ask | Reply:
-    """N09, N10. This station keeps tokens; of identifiers and certificates of customers it knows nothing."""
+    """N09, N10. An identifier is the value of a token or the name of a group. Certificates of customers are not kept:
+    they come with an ISO 15118 stack; nothing is known of any (N09.FR.06, N10.FR.04)."""
     references = (request.id_token, request.customer_identifier, request.customer_certificate)
     if sum(each is not UNSET for each in references) != 1:  # N09.FR.09
         return Reply(CustomerInformationResponse(status="Invalid", status_info=why("InvalidValue")))
     if not (request.report or request.clear):  # N09.FR.07, N10.FR.07
         return Reply(CustomerInformationResponse(status="Rejected", status_info=why("InvalidValue")))
-    if request.id_token is UNSET:
+    customer: Token | str
+    if request.id_token is not UNSET:
+        customer = id_token(request.id_token)
+    elif request.customer_identifier is not UNSET:
+        customer = request.customer_identifier
+    else:
         return _customer_known(request, view.now(), CustomerAnswer(Verdict.ACCEPTED))
-    order = AboutCustomer(id_token(request.id_token), clears=request.clear)
+    order = AboutCustomer(customer, clears=request.clear)
     return Ask(order, lambda answer: _customer_known(request, view.now(), answer))
 
 
@@ -219,10 +226,6 @@ ENCODERS: Mapping[type, Encoder] = {
     CustomerReportNotice: notify_customer_information,
 }
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "LogStatusNotification": ResultReader(
-        LogStatusNotificationResponse, lambda _: Acknowledged(), Acknowledged()
-    ),
-    "NotifyCustomerInformation": ResultReader(
-        NotifyCustomerInformationResponse, lambda _: Acknowledged(), Acknowledged()
-    ),
+    "LogStatusNotification": acknowledged_by(LogStatusNotificationResponse),
+    "NotifyCustomerInformation": acknowledged_by(NotifyCustomerInformationResponse),
 }

@@ -17,7 +17,6 @@ from agent.charging.requests import Answer, MessageAnswer, RemoveMessage, ShowCo
 from agent.charging.tariff import CostShown, Text, amount_text
 from agent.ocpp.codec import Category
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     DisplayReportNotice,
@@ -28,6 +27,7 @@ from agent.ocpp.frontend import (
     ResultReader,
     Route,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v201.datatypes import (
@@ -241,7 +241,5 @@ ROUTES = routed(
 )
 ENCODERS: Mapping[type, Encoder] = {DisplayReportNotice: notify_display_messages}
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "NotifyDisplayMessages": ResultReader(
-        NotifyDisplayMessagesResponse, lambda _: Acknowledged(), Acknowledged()
-    )
+    "NotifyDisplayMessages": acknowledged_by(NotifyDisplayMessagesResponse)
 }

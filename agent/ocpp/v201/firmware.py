@@ -14,7 +14,6 @@ from agent.charging.facts import FirmwareStatusChanged
 from agent.charging.ids import FirmwareStatus
 from agent.charging.requests import UpdateAnswer, UpdateVerdict
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     Encoder,
@@ -23,6 +22,7 @@ from agent.ocpp.frontend import (
     ResultReader,
     Route,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v201.datatypes import (
@@ -157,7 +157,5 @@ ENCODERS: Mapping[type, Encoder] = {
     FirmwareStatusChanged: firmware_status_changed,
 }
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "FirmwareStatusNotification": ResultReader(
-        FirmwareStatusNotificationResponse, lambda _: Acknowledged(), Acknowledged()
-    )
+    "FirmwareStatusNotification": acknowledged_by(FirmwareStatusNotificationResponse)
 }

@@ -3,9 +3,9 @@
 OCPP 2.0.1 part 2, D01, D02.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
 from agent.charging.requests import ListAnswer, ListEntry, ListVerdict, UpdateLocalList
 from agent.ocpp.frontend import Ask, Reply, Route, View, routed
@@ -32,7 +32,8 @@ class AuthorizationData(Payload, frozen=True, kw_only=True):
 class SendLocalListRequest(Payload, frozen=True, kw_only=True):
     version_number: Integer32
     update_type: Literal["Differential", "Full"]
-    local_authorization_list: Annotated[list[AuthorizationData], Meta(min_length=1)] | UnsetType = UNSET
+    local_authorization_list: list[AuthorizationData] | UnsetType = UNSET
+    """An empty one means the same as none, which D01.FR.05 allows and the schema does not."""
 
 
 class SendLocalListResponse(Payload, frozen=True, kw_only=True):
@@ -68,11 +69,11 @@ def _updated(answer: ListAnswer) -> Reply:
             return Reply(SendLocalListResponse(status="Accepted"))
         case ListVerdict.FAILED:
             return Reply(SendLocalListResponse(status="Failed", status_info=reason))
-        case ListVerdict.VERSION_MISMATCH:
-            return Reply(SendLocalListResponse(status="VersionMismatch", status_info=reason))
         case ListVerdict.SWITCHED_OFF:
             disabled = why("NotEnabled", answer.reason)
             return Reply(SendLocalListResponse(status="Failed", status_info=disabled))
+        case ListVerdict.VERSION_MISMATCH:
+            return Reply(SendLocalListResponse(status="VersionMismatch", status_info=reason))
 
 
 def get_local_list_version(_request: GetLocalListVersionRequest, view: View) -> Reply:
@@ -81,6 +82,6 @@ def get_local_list_version(_request: GetLocalListVersionRequest, view: View) -> 
 
 
 ROUTES = routed(
-    Route("SendLocalList", SendLocalListRequest, send_local_list),
+    Route("SendLocalList", SendLocalListRequest, send_local_list, most_bytes="local_list_max_bytes"),
     Route("GetLocalListVersion", GetLocalListVersionRequest, get_local_list_version),
 )

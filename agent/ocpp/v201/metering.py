@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from agent.charging import facts
 from agent.charging.facts import MeterRead, MeterSampled, Sample
 from agent.charging.signing import public_key_text
-from agent.ocpp.frontend import Acknowledged, Call, Encoder, ResultReader, View
+from agent.ocpp.frontend import Call, Encoder, ResultReader, View, acknowledged_by
 from agent.ocpp.v201.datatypes import CsmsAnswer, Payload, Text20, Text50, Text2500
 from agent.ocpp.values import Integer32, timestamp
 
@@ -176,6 +176,4 @@ def _call(evse_id: int, samples: Iterable[Sample]) -> Call | None:
 
 
 ENCODERS: Mapping[type, Encoder] = {MeterRead: meter_read, MeterSampled: meter_sampled}
-RESULTS: Mapping[str, ResultReader[Any]] = {
-    "MeterValues": ResultReader(MeterValuesResponse, lambda _: Acknowledged(), Acknowledged())
-}
+RESULTS: Mapping[str, ResultReader[Any]] = {"MeterValues": acknowledged_by(MeterValuesResponse)}

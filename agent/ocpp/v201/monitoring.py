@@ -30,7 +30,6 @@ from agent.charging.requests import (
 )
 from agent.ocpp.codec import Category
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     Encoder,
@@ -39,6 +38,7 @@ from agent.ocpp.frontend import (
     ResultReader,
     Route,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v201.datatypes import (
@@ -142,13 +142,8 @@ class EventData(Payload, frozen=True, kw_only=True):
 class GetMonitoringReportRequest(Payload, frozen=True, kw_only=True):
     request_id: Integer64
     component_variable: Annotated[list[ComponentVariable], Meta(min_length=1)] | UnsetType = UNSET
-    monitoring_criteria: (
-        Annotated[
-            list[Literal["ThresholdMonitoring", "DeltaMonitoring", "PeriodicMonitoring"]],
-            Meta(min_length=1, max_length=3),
-        ]
-        | UnsetType
-    ) = UNSET
+    monitoring_criteria: Annotated[list[str], Meta(min_length=1, max_length=3)] | UnsetType = UNSET
+    """Any names: an unknown one is NotSupported (N02.FR.02), where the enumeration would give a CALLERROR."""
 
 
 class GetMonitoringReportResponse(Payload, frozen=True, kw_only=True):
@@ -157,7 +152,8 @@ class GetMonitoringReportResponse(Payload, frozen=True, kw_only=True):
 
 
 class SetMonitoringBaseRequest(Payload, frozen=True, kw_only=True):
-    monitoring_base: Literal["All", "FactoryDefault", "HardWiredOnly"]
+    monitoring_base: str
+    """Any name: an unknown one is NotSupported (N03.FR.02)."""
 
 
 class SetMonitoringBaseResponse(Payload, frozen=True, kw_only=True):
@@ -300,8 +296,11 @@ def _clear_result(number: int, answer: MonitorAnswer) -> ClearMonitoringResult:
     return ClearMonitoringResult(id=number, status=status, status_info=_reason(answer.flaw))
 
 
-def set_monitoring_base(request: SetMonitoringBaseRequest, _view: View) -> Ask:
-    """N03; all three bases are there (N03.FR.02 never applies)."""
+def set_monitoring_base(request: SetMonitoringBaseRequest, _view: View) -> Ask | Reply:
+    """N03; all three bases are there."""
+    if request.monitoring_base not in tuple(MonitoringBase):  # N03.FR.02
+        refused = why("UnsupportedParam", f"there is no base {request.monitoring_base[:50]}")
+        return Reply(SetMonitoringBaseResponse(status="NotSupported", status_info=refused))
     return Ask(SetMonitoringBase(MonitoringBase(request.monitoring_base)), _base_set)
 
 
@@ -382,5 +381,5 @@ ENCODERS: Mapping[type, Encoder] = {
     EventsNoticed: events_noticed,
 }
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "NotifyEvent": ResultReader(NotifyEventResponse, lambda _: Acknowledged(), Acknowledged()),
+    "NotifyEvent": acknowledged_by(NotifyEventResponse),
 }

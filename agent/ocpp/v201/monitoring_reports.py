@@ -13,7 +13,6 @@ from agent.charging.device_model import fits
 from agent.charging.monitors import Monitor, MonitorKind
 from agent.ocpp.codec import Category
 from agent.ocpp.frontend import (
-    Acknowledged,
     Call,
     Encoder,
     MonitoringReportNotice,
@@ -22,6 +21,7 @@ from agent.ocpp.frontend import (
     ResultReader,
     Route,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v201.datatypes import ComponentVariable, why
@@ -51,6 +51,9 @@ def get_monitoring_report(request: GetMonitoringReportRequest, view: View) -> Re
     if len(named) > most:  # N02.FR.07
         return Refuse(Category.OCCURRENCE, f"more than {most} variables")
     criteria = () if request.monitoring_criteria is UNSET else tuple(request.monitoring_criteria)
+    if unknown := [each[:50] for each in criteria if each not in _CRITERIA]:  # N02.FR.02
+        refused = why("UnsupportedParam", f"there is no criterion {unknown[0]}")
+        return Reply(GetMonitoringReportResponse(status="NotSupported", status_info=refused))
     kinds = {kind for criterion in criteria for kind in _CRITERIA[criterion]} or set(MonitorKind)
     found = [
         monitor
@@ -129,7 +132,5 @@ ROUTES = routed(
 )
 ENCODERS: Mapping[type, Encoder] = {MonitoringReportNotice: notify_monitoring_report}
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "NotifyMonitoringReport": ResultReader(
-        NotifyMonitoringReportResponse, lambda _: Acknowledged(), Acknowledged()
-    )
+    "NotifyMonitoringReport": acknowledged_by(NotifyMonitoringReportResponse)
 }

@@ -21,12 +21,12 @@ from agent.ocpp.frontend import (
     Encoder,
     HeartbeatNotice,
     Registered,
-    Registration,
     Reply,
     Response,
     ResultReader,
     Route,
     View,
+    registered_by,
     routed,
 )
 from agent.ocpp.v201.datatypes import (
@@ -163,9 +163,6 @@ class BootReceipt(Struct, frozen=True, kw_only=True, rename="camel"):
 
 # --- from the CSMS -----------------------------------------------------------------------------------------
 
-LONGEST_INTERVAL_S = 2**31 - 1
-"""A longer one is cut to this."""
-
 
 def reset(request: ResetRequest, view: View) -> Response:
     """B11, B12: the answer goes out before the reset of the station, or of one EVSE.
@@ -248,11 +245,7 @@ _HEARTBEAT = Call("Heartbeat", HeartbeatRequest())
 
 
 def _registered(response: BootNotificationResponse) -> Registered:
-    return _registration(response.status, response.interval, csms_time(response.current_time))
-
-
-def _registration(status: str, interval_s: int, at: datetime | None) -> Registered:
-    return Registered(Registration(status), min(interval_s, LONGEST_INTERVAL_S), at)
+    return registered_by(response.status, response.interval, csms_time(response.current_time))
 
 
 def _clock_told(response: HeartbeatResponse) -> ClockTold:
@@ -268,7 +261,7 @@ RESULTS: Mapping[str, ResultReader[Any]] = {
     "BootNotification": ResultReader(
         BootNotificationResponse,
         _registered,
-        less=ResultReader(BootReceipt, lambda answer: _registration(answer.status, answer.interval, None)),
+        less=ResultReader(BootReceipt, lambda answer: registered_by(answer.status, answer.interval, None)),
     ),
     "Heartbeat": ResultReader(HeartbeatResponse, _clock_told),
 }

@@ -8,13 +8,15 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
+from agent.charging.certificates import (
+    CertificateAnswer,
+    CertificateVerdict,
+    RequestOwnCertificate,
+)
 from agent.charging.facts import MeterSampled
 from agent.charging.ids import BootReason, ReadingContext
 from agent.charging.requests import (
     Answer,
-    CertificateAnswer,
-    CertificateVerdict,
-    RequestOwnCertificate,
     RequestStart,
     RequestStop,
     SampleMeters,

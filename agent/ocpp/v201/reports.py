@@ -22,7 +22,6 @@ from agent.charging.device_model import (
 from agent.charging.settings import Mutability, Settings
 from agent.ocpp.codec import Category
 from agent.ocpp.frontend import (
-    Acknowledged,
     Call,
     Encoder,
     Refuse,
@@ -31,6 +30,7 @@ from agent.ocpp.frontend import (
     ResultReader,
     Route,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.paging import pages
@@ -58,6 +58,7 @@ _MUTABILITY: Mapping[Mutability, Literal["ReadOnly", "WriteOnly", "ReadWrite"]] 
     Mutability.READ_WRITE: "ReadWrite",
     Mutability.WRITE_ONLY: "WriteOnly",
 }
+_CRITERIA = frozenset({"Active", "Available", "Enabled", "Problem"})
 _CONDITIONS = frozenset({"problem", "tripped", "overload", "fallback"})
 """Variables that say that something is wrong with their component (B07.FR.09)."""
 
@@ -78,6 +79,9 @@ def get_base_report(request: GetBaseReportRequest, view: View) -> Reply:
             rows = list(model.rows)  # B07.FR.08
         case "SummaryInventory":
             rows = list(_summary(model, present))
+        case unknown:  # B07.FR.02
+            refused = why("UnsupportedParam", f"there is no report {unknown[:50]}")
+            return Reply(GetBaseReportResponse(status="NotSupported", status_info=refused))
     return Reply(GetBaseReportResponse(status="Accepted"), _report(request.request_id, rows, view, present))
 
 
@@ -97,6 +101,9 @@ def get_report(request: GetReportRequest, view: View) -> Reply | Refuse:
         return Refuse(Category.OCCURRENCE, f"more than {most} variables")
     model, present = view.device_model, present_of(view)
     criteria = () if request.component_criteria is UNSET else tuple(request.component_criteria)
+    if unknown := [each[:50] for each in criteria if each not in _CRITERIA]:  # B08.FR.02
+        refused = why("UnsupportedParam", f"there is no criterion {unknown[0]}")
+        return Reply(GetReportResponse(status="NotSupported", status_info=refused))
     rows = _fitting(model, present, criteria) if not named else list(_named(model, named))
     if named and criteria:
         rows = [row for row in rows if _meets(model, row.component, criteria, present)]
@@ -221,6 +228,4 @@ ROUTES = routed(
     Route("GetReport", GetReportRequest, get_report, most_bytes="get_report_max_bytes"),
 )
 ENCODERS: Mapping[type, Encoder] = {ReportNotice: notify_report}
-RESULTS: Mapping[str, ResultReader[Any]] = {
-    "NotifyReport": ResultReader(NotifyReportResponse, lambda _: Acknowledged(), Acknowledged())
-}
+RESULTS: Mapping[str, ResultReader[Any]] = {"NotifyReport": acknowledged_by(NotifyReportResponse)}

@@ -9,12 +9,11 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
-from agent.charging.facts import ReservationEnded
-from agent.charging.ids import Reservation, ReservationEnd
+from agent.charging.facts import ReservationLapsed
+from agent.charging.ids import Reservation
 from agent.charging.requests import Answer, CancelReservation, Reserve, ReserveAnswer, ReserveVerdict, Verdict
 from agent.charging.reservation import NO_SUCH_TYPE, SWITCHED_OFF
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     Encoder,
@@ -23,6 +22,7 @@ from agent.ocpp.frontend import (
     ResultReader,
     Route,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v201.datatypes import (
@@ -142,15 +142,12 @@ def _cancelled(answer: Answer) -> Reply:
     return Reply(CancelReservationResponse(status="Rejected", status_info=because(answer.reason)))
 
 
-def reservation_ended(fact: ReservationEnded, _view: View, _reference: str | None) -> Call | None:
-    """H01.FR.16, H01.FR.17, H04.FR.01. What the CSMS cancelled or a transaction used is known without it."""
-    if fact.end not in (ReservationEnd.EXPIRED, ReservationEnd.REMOVED):
-        return None
+def reservation_lapsed(fact: ReservationLapsed, _view: View, _reference: str | None) -> Call:
+    """H01.FR.16, H01.FR.17, H04.FR.01."""
     status: Any = fact.end.value
-    number = fact.reservation.reservation_id
     return Call(
         "ReservationStatusUpdate",
-        ReservationStatusUpdateRequest(reservation_id=number, reservation_update_status=status),
+        ReservationStatusUpdateRequest(reservation_id=fact.reservation_id, reservation_update_status=status),
     )
 
 
@@ -158,9 +155,7 @@ ROUTES = routed(
     Route("ReserveNow", ReserveNowRequest, reserve_now),
     Route("CancelReservation", CancelReservationRequest, cancel_reservation),
 )
-ENCODERS: Mapping[type, Encoder] = {ReservationEnded: reservation_ended}
+ENCODERS: Mapping[type, Encoder] = {ReservationLapsed: reservation_lapsed}
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "ReservationStatusUpdate": ResultReader(
-        ReservationStatusUpdateResponse, lambda _: Acknowledged(), Acknowledged()
-    )
+    "ReservationStatusUpdate": acknowledged_by(ReservationStatusUpdateResponse)
 }

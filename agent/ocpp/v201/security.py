@@ -9,10 +9,13 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
+from agent.charging.certificates import (
+    CertificateAnswer,
+    CertificateVerdict,
+    TakeOwnCertificate,
+)
 from agent.charging.facts import SecurityEventRaised
-from agent.charging.requests import CertificateAnswer, CertificateVerdict, TakeOwnCertificate
 from agent.ocpp.frontend import (
-    Acknowledged,
     Ask,
     Call,
     Encoder,
@@ -23,6 +26,7 @@ from agent.ocpp.frontend import (
     SigningAnswered,
     SigningNotice,
     View,
+    acknowledged_by,
     routed,
 )
 from agent.ocpp.v201.datatypes import (
@@ -123,8 +127,6 @@ ENCODERS: Mapping[type, Encoder] = {
     SigningNotice: sign_certificate,
 }
 RESULTS: Mapping[str, ResultReader[Any]] = {
-    "SecurityEventNotification": ResultReader(
-        SecurityEventNotificationResponse, lambda _: Acknowledged(), Acknowledged()
-    ),
+    "SecurityEventNotification": acknowledged_by(SecurityEventNotificationResponse),
     "SignCertificate": ResultReader(SignCertificateResponse, _signing_answered),
 }

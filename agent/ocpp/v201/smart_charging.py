@@ -26,6 +26,8 @@ from agent.charging.profiles import (
     flaw_of_place,
     flaw_of_schedule,
     of_csms,
+    over,
+    without,
 )
 from agent.charging.requests import (
     Answer,
@@ -231,6 +233,7 @@ def _flaw_of_collection(new: InstalledProfile, snapshot: StationSnapshot, view: 
     if clash is not None:
         return why("DuplicateProfile", f"profile {clash.profile.profile_id} has that purpose and level")
     others = [each for each in theirs if each.profile.profile_id != profile_id]
+    others = [*without(others, over(others, view.now()))]
     most = bounds_of(view.settings).max_installed
     return why("OutOfStorage", f"{most} profiles are installed") if len(others) >= most else None
 

@@ -1,6 +1,6 @@
 """The floor: an aiohttp client that answers every call with a fixed text and looks at nothing.
 
-Usage: python -m tests.bench.stations.bare_aiohttp URL asyncio|uvloop
+Usage: python -m tests.bench.stations.bare_aiohttp URL asyncio|uvloop SUBPROTOCOL
 """
 
 import asyncio
@@ -11,14 +11,16 @@ import aiohttp
 BOOT = '[2,"b","BootNotification",{"chargePointVendor":"Bench","chargePointModel":"Bare"}]'
 
 
-async def main(url: str) -> None:
-    async with aiohttp.ClientSession() as session, session.ws_connect(url, protocols=["ocpp1.6"]) as socket:
+async def main(url: str, subprotocol: str) -> None:
+    async with aiohttp.ClientSession() as session, session.ws_connect(url, protocols=[subprotocol]) as socket:
         await socket.send_str(BOOT)
         async for message in socket:
             text = message.data
             if text.startswith("[2"):
                 message_id = text.split('"', 2)[1]
                 await socket.send_str(f'[3,"{message_id}",{{"status":"Accepted"}}]')
+                if '"reportBase"' in text:
+                    await socket.send_str(f'[2,"t{message_id}","NotifyReport",{{}}]')
                 if '"requestedMessage"' in text:
                     kind = "StatusNotification" if "StatusNotification" in text else "Heartbeat"
                     await socket.send_str(f'[2,"t{message_id}","{kind}",{{}}]')
@@ -28,6 +30,6 @@ if __name__ == "__main__":
     if sys.argv[2] == "uvloop":
         import uvloop
 
-        uvloop.run(main(sys.argv[1]))
+        uvloop.run(main(*sys.argv[1::2]))
     else:
-        asyncio.run(main(sys.argv[1]))
+        asyncio.run(main(*sys.argv[1::2]))

@@ -14,6 +14,7 @@ from ocpp.v16.enums import (
     Action,
     ChargePointErrorCode,
     ChargePointStatus,
+    ChargingProfileStatus,
     ConfigurationStatus,
     DataTransferStatus,
     TriggerMessageStatus,
@@ -48,6 +49,10 @@ class Station(ChargePoint):
     @on(Action.get_configuration)
     def on_get(self, **_: object) -> call_result.GetConfiguration:
         return call_result.GetConfiguration(configuration_key=KEYS, unknown_key=[])
+
+    @on(Action.set_charging_profile)
+    def on_profile(self, **_: object) -> call_result.SetChargingProfile:
+        return call_result.SetChargingProfile(status=ChargingProfileStatus.accepted)
 
     @on(Action.change_configuration)
     def on_change(self, **_: object) -> call_result.ChangeConfiguration:

@@ -1,12 +1,12 @@
 """The connector status as a projection of snapshots, and ChangeAvailability."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.charging.availability import LOCAL_LIST_CONFLICT, RESET_FAULT, STORE_FAULT
 from agent.charging.ids import ChargingState, IdToken

@@ -1,10 +1,10 @@
 """The words of OCPP 1.6 for firmware updates: orders in, answers and statuses out."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agent.charging.facts import FirmwareStatusChanged
 from agent.charging.ids import FirmwareStatus

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.charging.facts import SecurityEventRaised
-from agent.charging.ids import CertificateUse, HashAlgorithm, SecurityEventType
-from agent.charging.requests import (
+from agent.charging.certificates import (
     CertificateAnswer,
     CertificateHash,
     CertificateVerdict,
@@ -17,6 +15,8 @@ from agent.charging.requests import (
     RequestOwnCertificate,
     TakeOwnCertificate,
 )
+from agent.charging.facts import SecurityEventRaised
+from agent.charging.ids import CertificateUse, HashAlgorithm, SecurityEventType
 from agent.errors import RemoteProtocolError
 from agent.ocpp.codec import decode, encode
 from agent.ocpp.frontend import Ask, Registration, Reply, SigningAnswered, SigningNotice

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.charging.ids import CertificateUse, HashAlgorithm
-from agent.charging.requests import (
+from agent.charging.certificates import (
     CertificateAnswer,
     CertificateHash,
     CertificatesByUse,
@@ -14,6 +13,7 @@ from agent.charging.requests import (
     InstallCertificate,
     ListCertificatesByUse,
 )
+from agent.charging.ids import CertificateUse, HashAlgorithm
 from agent.ocpp.frontend import CertificateStatusQuestion, CertificateStatusTold
 from tests.ocpp.v201.asking import answer, asked, read, told
 

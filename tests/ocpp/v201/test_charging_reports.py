@@ -181,13 +181,15 @@ def test_an_external_limit_is_told_with_its_schedule_if_that_is_wanted() -> None
             }
         ],
     }
-    assert told(replace(fact, is_grid_critical=None))[1] == {"chargingLimit": {"chargingLimitSource": "SO"}}
+    of_evse = replace(fact, is_grid_critical=None, evse_id=2)
+    assert told(of_evse)[1] == {"chargingLimit": {"chargingLimitSource": "SO"}, "evseId": 2}
 
 
 @pytest.mark.req("K13.FR.02")
 def test_a_lifted_limit_is_told() -> None:
     fact = ExternalLimitLifted(LimitOrigin.EMS, NOW)
     assert told(fact) == ("ClearedChargingLimit", {"chargingLimitSource": "EMS"})
+    assert told(replace(fact, evse_id=2))[1] == {"chargingLimitSource": "EMS", "evseId": 2}
 
 
 def test_kinds_are_spelled_alike() -> None:

@@ -79,11 +79,21 @@ def test_what_is_known_is_told() -> None:
         assert told(response, "cache: 1", "transaction: 2") == "cache: 1\ntransaction: 2"
 
 
+@pytest.mark.req("N09.FR.02", "N09.FR.05", "N10.FR.01", "N10.FR.03", "TC_N_62_CS")
+def test_a_customer_may_be_named_by_an_identifier() -> None:
+    for clear in (False, True):
+        response = ask(clear=clear, customer_identifier="OpenChargeAlliance")
+        assert isinstance(response, Ask)
+        assert response.request == AboutCustomer("OpenChargeAlliance", clear)
+        assert told(response, "cache: 1") == "cache: 1"
+
+
 @pytest.mark.req("N09.FR.06", "N10.FR.04", "TC_N_28_CS", "TC_N_31_CS")
 def test_that_nothing_is_known_is_told_too() -> None:
     assert told(ask(id_token=TOKEN)) == ""
     assert told(ask(clear=True, id_token=TOKEN)) == ""
     assert told(ask(customer_identifier="x")) == ""
+    assert told(ask(clear=True, customer_certificate=CERTIFICATE)) == ""
     assert told(ask(customer_certificate=CERTIFICATE)) == ""
 
 

@@ -1,5 +1,6 @@
 """DataTransfer of 2.0.1, both ways."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,10 +8,15 @@ from hypothesis import given
 
 from agent.charging.requests import TransferData, TransferResult, TransferStatus
 from agent.errors import LocalProtocolError, RemoteProtocolError
+from agent.ocpp import v201
 from agent.ocpp.codec import Category
 from agent.ocpp.frontend import TransferAnswered, TransferNotice
+from agent.ocpp.v201 import FRONT_END
+from agent.ocpp.v201.data_transfer import data_transfer_call
 from tests.ocpp.json_texts import json_values
 from tests.ocpp.v201.asking import answer, asked, read, told
+
+FOLDER = Path(v201.__file__).parent
 
 
 @pytest.mark.req("P01.FR.03")
@@ -51,6 +57,43 @@ def test_names_beyond_their_length_are_refused(field: Any) -> None:
     with pytest.raises(RemoteProtocolError) as refused:
         asked("DataTransfer", field)
     assert refused.value.code == Category.PROPERTY.name
+
+
+LONG = "x" * 200_000
+
+
+@pytest.mark.req("P01.FR.04", "P02.FR.05")
+def test_how_long_data_is_is_left_to_those_who_agreed_on_it() -> None:
+    payload = {"vendorId": "com.example", "data": {"text": LONG}}
+    assert asked("DataTransfer", payload).data == {"text": LONG}
+    result = TransferResult(TransferStatus.ACCEPTED, LONG)
+    assert answer("DataTransfer", payload, None, result)["data"] == LONG
+    assert told(TransferNotice("com.example", None, LONG))[1]["data"] == LONG
+    assert read("DataTransfer", {"status": "Accepted", "data": LONG}).result.data == LONG
+
+
+@pytest.mark.req("P01.FR.01", "P02.FR.02")
+def test_only_vendor_messages_become_a_data_transfer() -> None:
+    """What OCPP has a message for goes by that message."""
+    ours = [kind for kind, encoder in FRONT_END.encoders.items() if encoder is data_transfer_call]
+    assert ours == [TransferNotice]
+    builders = [path.name for path in FOLDER.glob("*.py") if "DataTransferRequest(" in path.read_text()]
+    assert builders == ["data_transfer.py"]
+
+
+@pytest.mark.req("P02.FR.06", "P02.FR.07", "P02.FR.08")
+@pytest.mark.parametrize("status", [each.value for each in TransferStatus])
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, ""),
+        ({"statusInfo": {"reasonCode": "Busy"}}, "Busy"),
+        ({"statusInfo": {"reasonCode": "Busy", "additionalInfo": "come back later"}}, "come back later"),
+    ],
+)
+def test_the_csms_says_yes_or_no_with_data_and_reason(status: str, given: Any, reason: str) -> None:
+    got = read("DataTransfer", {"status": status, "data": [1], **given})
+    assert got == TransferAnswered(TransferResult(TransferStatus(status), [1], reason))
 
 
 @pytest.mark.req("P02.FR.04")

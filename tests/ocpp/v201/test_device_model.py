@@ -242,7 +242,7 @@ async def test_what_is_read_only_is_rejected(component: Component, variable: Var
 @pytest.mark.req("B05.FR.07", "B05.FR.08", "TC_B_11_CS")
 async def test_a_value_has_to_fit_its_type_and_range() -> None:
     view = FixedView()
-    values = ("300", "300.1", "true", "2026-01-01T12:00:00Z", "abc", "", " 1", "-1")
+    values = ("300", "300.1", "true", "TRUE", "2026-01-01T12:00:00Z", "abc", "", " 1", "-1")
     fits = {
         ("OCPPCommCtrlr", "OfflineThreshold"): {"300"},
         ("SmartChargingCtrlr", "LimitChangeSignificance"): set(),
@@ -295,16 +295,19 @@ async def test_a_change_that_needs_a_restart_says_so() -> None:
         assert reply.payload.set_variable_result[0].attribute_status == expected  # type: ignore[attr-defined]
 
 
-@pytest.mark.req("A01.FR.02")
+@pytest.mark.req("A00.FR.205", "A00.FR.304", "A01.FR.02")
 async def test_the_password_is_written_as_text_and_kept_as_bytes() -> None:
     view = FixedView()
     password = "Grüße-und-mehr:|@0123456"
     place = Component(name="SecurityCtrlr"), Variable(name="BasicAuthPassword")
     assert await status(view, *place, "too short") == "Rejected"
-    assert await status(view, *place, "x" * 65) == "Rejected"
+    for wrong in ("x" * 15, "x" * 65, "ü" * 15, "ü" * 65, "€" * 8):
+        assert await status(view, *place, wrong) == "Rejected", wrong
     assert await status(view, *place, password) == "Accepted"
     assert bytes.fromhex(view.settings.text("authorization_key")).decode() == password
-    assert await status(view, *place, "x" * 40) == "Accepted"
+    for right in ("x" * 16, "x" * 40, "x" * 64, "ü" * 16, "\N{OK HAND SIGN}" * 64):
+        assert await status(view, *place, right) == "Accepted", right
+        assert bytes.fromhex(view.settings.text("authorization_key")).decode() == right
 
 
 async def test_phases_of_1_6_are_not_shown_and_not_written() -> None:

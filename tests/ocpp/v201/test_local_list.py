@@ -6,7 +6,7 @@ import pytest
 
 from agent.charging.ids import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
 from agent.charging.requests import ListAnswer, ListEntry, ListVerdict, UpdateLocalList
-from agent.errors import RemoteProtocolError
+from agent.ocpp.v201 import FRONT_END
 from tests.helpers import snapshots
 from tests.helpers.fake_station import FixedView
 from tests.ocpp.v201.asking import answer, asked
@@ -34,9 +34,17 @@ def test_an_update_is_handed_on_as_it_is() -> None:
     assert asked("SendLocalList", update("Full")) == UpdateLocalList(5, True, ())
 
 
-def test_an_empty_list_is_left_out_not_empty() -> None:
-    with pytest.raises(RemoteProtocolError):
-        asked("SendLocalList", {**update("Full"), "localAuthorizationList": []})
+@pytest.mark.req("D01.FR.04", "D01.FR.05")
+@pytest.mark.parametrize("kind", ["Full", "Differential"])
+def test_an_empty_list_is_the_same_as_none(kind: str) -> None:
+    empty = {**update(kind), "localAuthorizationList": []}
+    assert asked("SendLocalList", empty) == asked("SendLocalList", update(kind))
+
+
+@pytest.mark.req("D01.FR.11")
+def test_a_message_is_as_long_as_the_device_model_says() -> None:
+    """Longer ones are refused undecoded (test_report_conversation.py)."""
+    assert FRONT_END.routes["SendLocalList"].most_bytes == "local_list_max_bytes"
 
 
 @pytest.mark.req("D01.FR.02", "D01.FR.19", "D01.FR.13")

@@ -164,9 +164,28 @@ def test_clearing_says_of_each_id_what_became_of_it() -> None:
     ]
 
 
+@pytest.mark.req("N03.FR.02", "TC_N_07_CS")
+def test_a_base_that_is_unknown_is_not_supported() -> None:
+    refused = set_monitoring_base(SetMonitoringBaseRequest(monitoring_base="Everything"), view())
+    assert isinstance(refused, Reply)
+    assert refused.payload.status == "NotSupported"  # type: ignore[attr-defined]
+    assert refused.payload.status_info.reason_code == "UnsupportedParam"  # type: ignore[attr-defined]
+
+
+@pytest.mark.req("N02.FR.02", "TC_N_04_CS")
+def test_one_criterion_that_is_unknown_is_enough_for_not_supported() -> None:
+    text = '{"requestId": 7, "monitoringCriteria": ["DeltaMonitoring", "GutFeeling"]}'
+    refused = get_monitoring_report(decode(text, GetMonitoringReportRequest), view())
+    assert isinstance(refused, Reply)
+    assert refused.payload.status == "NotSupported"  # type: ignore[attr-defined]
+    assert refused.payload.status_info.reason_code == "UnsupportedParam"  # type: ignore[attr-defined]
+    assert refused.then == ()
+
+
 @pytest.mark.req("N03.FR.01", "N05.FR.01", "N05.FR.02", "TC_N_05_CS", "TC_N_17_CS")
 def test_base_and_level_are_asked_of_the_station() -> None:
     base = set_monitoring_base(SetMonitoringBaseRequest(monitoring_base="HardWiredOnly"), view())
+    assert isinstance(base, Ask)
     assert base.request == SetMonitoringBase(MonitoringBase.HARD_WIRED_ONLY)
     level = set_monitoring_level(SetMonitoringLevelRequest(severity=10), view())
     assert level.request == SetMonitoringLevel(10)
@@ -243,7 +262,7 @@ def test_criteria_choose_kinds() -> None:
 
 
 @pytest.mark.req(
-    "N02.FR.05", "N02.FR.08", "N02.FR.10", "N02.FR.16", "N02.FR.17", "N02.FR.18", "N02.FR.19", "N02.FR.20",
+    "N02.FR.05", "N02.FR.08", "N02.FR.10", "N02.FR.16", "N02.FR.18", "N02.FR.19", "N02.FR.20",
     "N02.FR.21", "TC_N_02_CS", "TC_N_03_CS",
 )  # fmt: skip
 def test_names_choose_variables() -> None:
@@ -255,6 +274,24 @@ def test_names_choose_variables() -> None:
     assert reported(at, ("DeltaMonitoring",), *states) == [1, 2]
     assert reported(at, ("ThresholdMonitoring",), *states) == "EmptyResultSet"
     assert reported(FixedView()) == "EmptyResultSet"
+
+
+@pytest.mark.req("N02.FR.17")
+def test_a_name_without_an_instance_means_every_instance() -> None:
+    part = Part("DeviceDataCtrlr")
+    at = FixedView(
+        picture=snapshots.station(
+            monitors=tuple(
+                Monitor(number, part, Name("ItemsPerMessage", instance), MonitorKind.DELTA, 1.0, 5)
+                for number, instance in enumerate(("GetReport", "GetVariables"), start=1)
+            )
+        ),
+        settings=settings(),
+    )
+    assert reported(at, (), place("DeviceDataCtrlr", "ItemsPerMessage")) == [1, 2]
+    named = Variable(name="ItemsPerMessage", instance="GetVariables")
+    one = ComponentVariable(component=Component(name="DeviceDataCtrlr"), variable=named)
+    assert reported(at, (), one) == [2]
 
 
 @pytest.mark.req("N02.FR.04", "N02.FR.09")

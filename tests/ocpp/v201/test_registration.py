@@ -156,6 +156,24 @@ async def test_a_heartbeat_comes_after_an_interval_without_a_call_of_ours() -> N
         talk.take("Heartbeat")
 
 
+@pytest.mark.req("G02.FR.07")
+async def test_however_much_is_told_there_is_a_heartbeat_a_day_for_the_clock() -> None:
+    async with talk_of() as talk:
+        talk.boot(interval=7200)
+        heartbeats = 0
+        for hour in range(49):
+            await asyncio.sleep(3600)
+            status = plugged(1) if hour % 2 == 0 else evse(1)
+            talk.station.change(status)
+            talk.station.publish(EvseChanged(1, NOW))
+            while not talk.silent():
+                assert talk.in_flight is not None
+                is_heartbeat = talk.in_flight[2] == "Heartbeat"
+                heartbeats += is_heartbeat
+                talk.reply({"currentTime": talk.clock.now().isoformat()} if is_heartbeat else {})
+        assert heartbeats == 2
+
+
 @pytest.mark.req("FR.02")
 async def test_accepted_answers_come_from_the_station() -> None:
     async with talk_of() as talk:

@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
+from agent.charging.certificates import (
+    CertificateAnswer,
+    CertificateVerdict,
+    RequestOwnCertificate,
+)
 from agent.charging.facts import MeterSampled, Sample, SampledValue
 from agent.charging.ids import BootReason, IdToken, IdTokenType, ReadingContext
 from agent.charging.profiles import Purpose
 from agent.charging.requests import (
     Answer,
-    CertificateAnswer,
-    CertificateVerdict,
-    RequestOwnCertificate,
     RequestStart,
     RequestStop,
     SampleMeters,

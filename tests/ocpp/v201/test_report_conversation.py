@@ -1,16 +1,23 @@
 """Reports and events in a conversation: behind the answer, one after the other, and what a lost connection means."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agent.charging.facts import EventsNoticed, VariableEvent
 from agent.charging.ids import Component, EventTrigger, MonitorOrigin, Variable
+from agent.charging.monitors import Monitor, MonitorKind
+from agent.charging.requests import AboutCustomer, CustomerAnswer, Verdict
 from tests.helpers.fake_station import NOW, FakeStation
 from tests.helpers.talk import Talk
 
 SMALL = {"DeviceDataCtrlr.ItemsPerMessage.NotifyReport": "2"}
 SUMMARY = {"requestId": 5, "reportBase": "SummaryInventory"}
+MONITOR = Monitor(
+    10_000, Component("EVSE", evse_id=1), Variable("AvailabilityState"), MonitorKind.DELTA, 1.0, 5
+)
 EVENT = VariableEvent(
     1,
     NOW,
@@ -43,6 +50,39 @@ async def test_parts_follow_the_answer_one_at_a_time() -> None:
                 break
         assert seq_numbers == [0, 1]
         assert talk.silent()
+
+
+@pytest.mark.req("B02.FR.02")
+@pytest.mark.parametrize(
+    ("action", "payload", "notice"),
+    [
+        ("GetMonitoringReport", {}, "NotifyMonitoringReport"),
+        (
+            "CustomerInformation",
+            {"report": True, "clear": False, "idToken": {"idToken": "TAG1", "type": "Local"}},
+            "NotifyCustomerInformation",
+        ),
+    ],
+)
+async def test_other_reports_wait_until_the_station_is_accepted(
+    action: str, payload: dict[str, Any], notice: str
+) -> None:
+    station = FakeStation()
+    station.answers[AboutCustomer] = CustomerAnswer(Verdict.ACCEPTED, ("cache",))
+    station.picture = replace(station.picture, monitors=(MONITOR,))
+    async with Talk(station, version="ocpp2.0.1") as talk:
+        talk.boot("Pending", interval=60)
+        assert (await talk.ask(action, {"requestId": 5, **payload}))["status"] == "Accepted"
+        assert talk.silent()
+        await asyncio.sleep(61)
+        talk.take("BootNotification")
+        talk.reply_to_boot("Accepted")
+        seen = set()
+        while not talk.silent():
+            assert talk.in_flight is not None
+            seen.add(talk.in_flight[2])
+            talk.reply()
+        assert notice in seen
 
 
 async def test_a_part_that_the_csms_refuses_does_not_keep_the_others() -> None:
@@ -101,6 +141,15 @@ async def test_too_much_is_a_callerror(action: str, limited: str, list_name: str
         assert await talk.ask(action, {list_name: [item] * 60, **more}) == "FormatViolation"
         assert isinstance(await talk.ask(action, {list_name: [item] * 2, **more}), dict | str)
         assert talk.station.settings.integer("offline_threshold_s") == 300
+
+
+@pytest.mark.req("D01.FR.11")
+async def test_a_local_list_that_is_too_long_is_refused_undecoded() -> None:
+    entry = {"idToken": {"idToken": "TAG1", "type": "Local"}, "idTokenInfo": {"status": "Accepted"}}
+    order = {"versionNumber": 1, "updateType": "Full", "localAuthorizationList": [entry] * 5}
+    async with talking(**{"LocalAuthListCtrlr.BytesPerMessage": "400"}) as talk:
+        talk.boot()
+        assert await talk.ask("SendLocalList", order) == "FormatViolation"
 
 
 @pytest.mark.req("N07.FR.06")

@@ -57,6 +57,14 @@ def custom(view: FixedView, criteria: Any = (), *named: ComponentVariable) -> li
     return entries_of(get_report(GetReportRequest(request_id=7, **more), view), view)
 
 
+def custom_rows(view: FixedView, criterion: str, named: ComponentVariable) -> bool:
+    """Whether anything is reported at all."""
+    request = GetReportRequest(request_id=7, component_criteria=[criterion], component_variable=[named])
+    response = get_report(request, view)
+    assert isinstance(response, Reply)
+    return bool(response.then)
+
+
 def names(entries: list[ReportData]) -> list[str]:
     return [f"{entry.component.name}.{entry.variable.name}" for entry in entries]
 
@@ -89,6 +97,26 @@ def test_the_full_inventory_has_every_variable_with_all_that_is_known_of_it() ->
             allowed = set(characteristics.values_list.split(","))  # type: ignore[union-attr]
             assert allowed, name
             assert set(filter(None, attribute.value.split(","))) <= allowed, name
+
+
+@pytest.mark.req("B07.FR.02", "B07.FR.05")
+def test_a_base_that_is_unknown_is_not_supported_and_nothing_is_told() -> None:
+    request = decode('{"requestId": 7, "reportBase": "Everything"}', GetBaseReportRequest)
+    response = get_base_report(request, FixedView())
+    assert isinstance(response, Reply)
+    assert response.payload.status == "NotSupported"  # type: ignore[attr-defined]
+    assert response.payload.status_info.reason_code == "UnsupportedParam"  # type: ignore[attr-defined]
+    assert response.then == ()
+
+
+@pytest.mark.req("B08.FR.02", "TC_B_19_CS")
+def test_one_criterion_that_is_unknown_is_enough_for_not_supported() -> None:
+    request = decode('{"requestId": 7, "componentCriteria": ["Available", "Shiny"]}', GetReportRequest)
+    response = get_report(request, FixedView())
+    assert isinstance(response, Reply)
+    assert response.payload.status == "NotSupported"  # type: ignore[attr-defined]
+    assert response.payload.status_info.reason_code == "UnsupportedParam"  # type: ignore[attr-defined]
+    assert response.then == ()
 
 
 @pytest.mark.req("B07.FR.07", "TC_B_12_CS")
@@ -133,7 +161,7 @@ def test_the_summary_says_who_is_available_and_what_is_wrong() -> None:
 # --- custom reports --------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("B08.FR.11", "B08.FR.12", "TC_B_17_CS")
+@pytest.mark.req("B08.FR.01", "B08.FR.11", "B08.FR.12", "TC_B_17_CS")
 def test_a_named_variable_is_reported_with_its_characteristics() -> None:
     (entry,) = custom(FixedView(picture=TWO), (), place("EVSE", "AvailabilityState", id=1))
     assert entry.component.evse == Evse(id=1)
@@ -205,6 +233,9 @@ def test_criteria_choose_among_the_components_of_named_variables() -> None:
     (entry,) = custom(view, ("Problem",), named)
     assert entry.component.evse == Evse(id=2)
     assert len(custom(view, ("Problem", "Available"), named)) == 2
+    # A component without a variable Problem has none.
+    assert not custom_rows(view, "Problem", place("ClockCtrlr", "DateTime"))
+    assert custom_rows(view, "Active", place("ClockCtrlr", "DateTime"))
     contactor = place("PowerContactor", "Problem")
     nothing = GetReportRequest(request_id=7, component_criteria=["Active"], component_variable=[contactor])
     response = get_report(nothing, view)

@@ -7,6 +7,16 @@ import pytest
 from msgspec.structs import replace as changed
 
 from agent.charging import facts
+from agent.charging.certificates import (
+    CertificateAnswer,
+    CertificateHash,
+    CertificatesByUse,
+    CertificateVerdict,
+    DeleteCertificate,
+    InstallCertificate,
+    ListCertificatesByUse,
+    TakeOwnCertificate,
+)
 from agent.charging.facts import (
     FirmwareStatusChanged,
     LogUploadChanged,
@@ -35,20 +45,10 @@ from agent.charging.measurands import MEASURANDS, PHASES
 from agent.charging.requests import (
     Answer,
     CancelReservation,
-    CertificateAnswer,
-    CertificateHash,
-    CertificatesByUse,
-    CertificateVerdict,
-    DeleteCertificate,
-    InstallCertificate,
-    ListAnswer,
-    ListCertificatesByUse,
     ListEntry,
-    ListVerdict,
     Reserve,
     ReserveAnswer,
     ReserveVerdict,
-    TakeOwnCertificate,
     UpdateAnswer,
     UpdateFirmware,
     UpdateLocalList,
@@ -83,22 +83,6 @@ def test_a_list_is_handed_to_the_station_as_it_is(kind: str, is_full: bool) -> N
     known = IdTokenInfo(AuthorizationStatus.ACCEPTED, None, IdToken("G", IdTokenType.CENTRAL))
     listed = (ListEntry(IdToken("TAG1"), known), ListEntry(IdToken("TAG2"), None))
     assert asked("SendLocalList", payload) == UpdateLocalList(4, is_full, listed)
-
-
-@pytest.mark.req("D01.FR.02")
-@pytest.mark.parametrize(
-    ("verdict", "expected"),
-    [
-        (ListVerdict.ACCEPTED, {"status": "Accepted"}),
-        (ListVerdict.FAILED, {"status": "Failed", "statusInfo": because("x")}),
-        (ListVerdict.VERSION_MISMATCH, {"status": "VersionMismatch", "statusInfo": because("x")}),
-        (ListVerdict.SWITCHED_OFF, {"status": "Failed", "statusInfo": because("x", "NotEnabled")}),
-    ],
-)
-def test_the_answer_to_a_list_is_what_the_station_says(verdict: ListVerdict, expected: Any) -> None:
-    payload = {"versionNumber": 4, "updateType": "Full"}
-    reason = "" if verdict is ListVerdict.ACCEPTED else "x"
-    assert answer("SendLocalList", payload, None, ListAnswer(verdict, reason)) == expected
 
 
 @pytest.mark.req("D02.FR.01", "D02.FR.02", "D02.FR.03")

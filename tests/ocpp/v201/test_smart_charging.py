@@ -213,7 +213,11 @@ def test_every_flaw_of_the_values_has_its_code(evse_id: int, changed: Any, code:
         (
             default_at(2, Purpose.TX, transaction_id="t-1", valid_to=NOW),
             2,
-            {"chargingProfilePurpose": "TxProfile", "transactionId": "t-1"},
+            {
+                "chargingProfilePurpose": "TxProfile",
+                "transactionId": "t-1",
+                "validFrom": "2026-01-01T12:00:00Z",
+            },
             "DuplicateProfile",
         ),
         (
@@ -237,6 +241,10 @@ def test_a_full_station_takes_a_replacement_only() -> None:
     view = FixedView(picture=station(evse(1), evse(2), profiles=(default_at(1),)), settings=kept)
     assert reason_of({"evseId": 2, "chargingProfile": profile_with()}, view) == "OutOfStorage"
     assert reason_of({"evseId": 2, "chargingProfile": profile_with(id=9)}, view) is None
+    past = FixedView(
+        picture=station(evse(1), evse(2), profiles=(default_at(1, valid_to=NOW),)), settings=kept
+    )
+    assert reason_of({"evseId": 2, "chargingProfile": profile_with()}, past) is None
 
 
 @pytest.mark.req("K01.FR.29", "TC_K_15_CS")
@@ -343,6 +351,13 @@ def test_a_relative_profile_without_a_start_is_fine() -> None:
     assert answer("SetChargingProfile", payload, TWO, Answer(Verdict.ACCEPTED)) == {"status": "Accepted"}
     rejected = answer("SetChargingProfile", payload, TWO, Answer(Verdict.REJECTED, "stack level 99"))
     assert rejected["statusInfo"]["additionalInfo"] == "stack level 99"
+
+
+@pytest.mark.req("K01.FR.38")
+def test_a_relative_profile_of_the_station_is_not() -> None:
+    relative = {name: value for name, value in profile_with(**RELATIVE).items() if name != "recurrencyKind"}
+    relative["chargingProfilePurpose"] = "ChargingStationMaxProfile"
+    assert reason_of({"evseId": 0, "chargingProfile": relative}, TWO) == "InvalidProfile"
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_what_is_not_known_is_left_out_and_what_is_known_is_told() -> None:
     assert full["meterValue"][0]["sampledValue"][0]["context"] == "Transaction.Begin"
 
 
-@pytest.mark.req("E02.FR.13", "E02.FR.16", "E02.FR.20", "E01.FR.16", "F01.FR.25")
+@pytest.mark.req("E02.FR.13", "E02.FR.16", "E02.FR.20", "E01.FR.16", "F01.FR.18", "F01.FR.25")
 def test_an_update_says_what_changed() -> None:
     plain = event(UPDATED)
     assert plain["transactionInfo"] == {"transactionId": TX, "chargingState": "Charging"}
