@@ -1,24 +1,31 @@
 """/api/v1/board: what the I/O board is and sees, and the limits that are set on it.
 
 For `evse-agent board`. The board decides what may be set and when; every change, refused or not, leaves an audit row.
-Contract: docs/local-api.md. Routes are merged by `server.py`.
+Contract: docs/local-api.md. Endpoints are merged by `server.py`.
 """
 
-import logging
+from collections.abc import Awaitable
 from dataclasses import asdict
 from typing import Any, NoReturn
 
 from aiohttp import web
 
-from agent.errors import StoreError
-from agent.web.bodies import BoardConfigBody, Refusal, json_response, read_body
+from agent.web.answers import Board, ConnectorNamed
+from agent.web.bodies import (
+    BoardConfigBody,
+    ConnectorQuery,
+    Nothing,
+    Refusal,
+    json_response,
+    read_body,
+    read_query,
+)
+from agent.web.endpoints import Endpoint, note
 from agent.web.ports import ApiPorts
+from agent.web.roles import Role
 from hal.errors import DeviceFault, HalError
-from hal.ports import BoardControl, EvseState
+from hal.ports import BoardControl, BoardLimits, EvseState
 
-log = logging.getLogger(__name__)
-
-ACTION = "board.config"
 STATUS_OF = {"not_allowed": 409, "bad_args": 400}
 
 
@@ -28,18 +35,63 @@ class BoardApi:
     def __init__(self, ports: ApiPorts) -> None:
         self._ports = ports
 
-    def routes(self) -> list[web.RouteDef]:
+    def endpoints(self) -> list[Endpoint]:
+        config = "/api/v1/board/config"
+        refused = {
+            404: "no board, or no such connector",
+            502: "the board refused",
+            503: "no link to the board",
+        }
         return [
-            web.get("/api/v1/board", self.show),
-            web.get("/api/v1/board/config", self.read_config),
-            web.post("/api/v1/board/config", self.write_config),
-            web.delete("/api/v1/board/config", self.reset_config),
+            Endpoint(
+                method="GET",
+                path="/api/v1/board",
+                handler=self.show,
+                role=Role.VIEWER,
+                summary="What the I/O board is and sees",
+                answer=Board,
+                errors={404: "this station has no board"},
+            ),
+            Endpoint(
+                method="GET",
+                path=config,
+                handler=self.read_config,
+                role=Role.VIEWER,
+                summary="The limits set on the board",
+                query=ConnectorQuery,
+                answer=BoardLimits,
+                errors=refused,
+            ),
+            Endpoint(
+                method="POST",
+                path=config,
+                handler=self.write_config,
+                role=Role.INSTALLER,
+                summary="Set limits on the board",
+                body=BoardConfigBody,
+                answer=ConnectorNamed,
+                errors={**refused, 409: "a car is at it"},
+            ),
+            Endpoint(
+                method="DELETE",
+                path=config,
+                handler=self.reset_config,
+                role=Role.INSTALLER,
+                summary="Set the board's limits back",
+                answer=Nothing,
+                errors={**refused, 409: "a car is at it"},
+            ),
         ]
 
     def _board(self) -> BoardControl:
         if self._ports.board is None:
             raise Refusal(404, "this station has no board")
         return self._ports.board
+
+    def _known(self, connector: int) -> None:
+        facts = self._board().facts
+        if facts is not None and facts.connectors and connector > facts.connectors:
+            raise Refusal(404, f"the board has no connector {connector}", "connector")
 
     async def show(self, _request: web.Request) -> web.Response:
         board = self._board()
@@ -55,42 +107,34 @@ class BoardApi:
         )
 
     async def read_config(self, request: web.Request) -> web.Response:
-        text = request.query.get("connector", "1")
-        if not (text.isascii() and text.isdigit()):
-            raise Refusal(400, "must be a whole number", "connector")
+        query = read_query(request, ConnectorQuery)
+        self._known(query.connector)
         try:
-            limits = await self._board().read_config(int(text))
+            limits = await self._board().read_config(query.connector)
         except HalError as error:
             _refuse(error)
         return json_response(asdict(limits))
 
     async def write_config(self, request: web.Request) -> web.Response:
         body = await read_body(request, BoardConfigBody)
-        board = self._board()
-        await self._audited(
-            board.write_config({body.connector: body.values}), body.connector, _listed(body.values)
-        )
+        self._known(body.connector)
+        change = self._board().write_config({body.connector: body.values})
+        await self._have(request, change, body.connector, _listed(body.values))
         return json_response({"connector": body.connector})
 
-    async def reset_config(self, _request: web.Request) -> web.Response:
-        await self._audited(self._board().reset_config(), 0, "reset")
+    async def reset_config(self, request: web.Request) -> web.Response:
+        await read_body(request, Nothing)
+        await self._have(request, self._board().reset_config(), 0, "reset")
         return json_response({})
 
-    async def _audited(self, change: Any, connector: int, detail: str) -> None:
+    async def _have(self, request: web.Request, change: Awaitable[None], connector: int, detail: str) -> None:
         try:
             await change
         except HalError as error:
             code = error.code if isinstance(error, DeviceFault) else "failed"
-            await self._note(connector, code, f"{detail} {error}")
+            note(request, f"{detail} {error}", evse_id=connector, outcome=code)
             _refuse(error)
-        await self._note(connector, "ok", detail)
-
-    async def _note(self, connector: int, outcome: str, detail: str) -> None:
-        log.info("board settings of connector %d: %s %s", connector, outcome, detail)
-        try:
-            await self._ports.note_action(ACTION, connector, outcome, detail)
-        except StoreError:
-            log.exception("the audit row of %s could not be stored", ACTION)
+        note(request, detail, evse_id=connector)
 
 
 def connector_json(connector: int, state: EvseState) -> dict[str, Any]:

@@ -5,14 +5,15 @@ Standard library only, so that commands answer fast. Called by `agent/cli.py`.
 
 import http.client
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from agent.web.unix_socket import connect
+
+BLOCK_BYTES = 64 * 1024
 
 
 class NoAgent(Exception):
@@ -31,7 +32,7 @@ class ApiClient:
     """Talks to the agent whose socket is at `socket_path`. Raises NoAgent, ApiError and PermissionError."""
 
     def __init__(self, socket_path: Path, timeout_s: float = 60.0) -> None:
-        self._socket_path = socket_path
+        self.socket_path = socket_path
         self._timeout_s = timeout_s
 
     def get(self, path: str, **query: object) -> Any:
@@ -43,17 +44,40 @@ class ApiClient:
     def delete(self, path: str) -> Any:
         return self._request("DELETE", path, None)
 
-    def download(self, path: str, out: BinaryIO, **query: object) -> None:
-        """Write what comes into `out`. Raises OSError of the disk, too."""
+    def download(
+        self,
+        path: str,
+        out: BinaryIO,
+        *,
+        on_progress: Callable[[int, int | None], None] | None = None,
+        **query: object,
+    ) -> None:
+        """Write what comes into `out`; `on_progress(bytes so far, total or None)`. Raises OSError of the disk, too."""
         with self._open("GET", path + _query(query), None, self._timeout_s) as response:
-            shutil.copyfileobj(response, out)
+            length = response.getheader("Content-Length")
+            done, total = 0, None if length is None else int(length)
+            while block := response.read(BLOCK_BYTES):
+                out.write(block)
+                done += len(block)
+                if on_progress is not None:
+                    on_progress(done, total)
+            if total is not None and done < total:
+                raise ConnectionError(f"{done} of {total} bytes came")
 
     def stream(self, path: str, **query: object) -> Iterator[Any]:
         """The JSON contents of a server-sent event stream, until the agent ends it."""
+        for _event, content in self.events(path, **query):
+            yield content
+
+    def events(self, path: str, **query: object) -> Iterator[tuple[str, Any]]:
+        """The same with the name of each event."""
         with self._open("GET", path + _query(query), None, timeout_s=None) as response:
+            event = ""
             for line in response:
-                if line.startswith(b"data: "):
-                    yield json.loads(line[6:])
+                if line.startswith(b"event: "):
+                    event = line[7:].decode().strip()
+                elif line.startswith(b"data: "):
+                    yield event, json.loads(line[6:])
 
     def _request(self, method: str, path: str, body: object) -> Any:
         with self._open(method, path, body, self._timeout_s) as response:
@@ -65,7 +89,7 @@ class ApiClient:
     ) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection("localhost")
         try:
-            connection.sock = connect(self._socket_path, timeout_s)
+            connection.sock = connect(self.socket_path, timeout_s)
         except PermissionError:
             raise
         except OSError as error:

@@ -3,16 +3,24 @@
 The API reads frozen snapshots and asks; it owns no state of the station.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.charging.facts import Fact
-from agent.charging.requests import CertificateHash, Request, Result, TransferResult
+from agent.charging.certificates import CertificateHash
+from agent.charging.facts import Fact, VendorActionRun
+from agent.charging.recording import RecordedSession, SessionCurve, SessionQuery
+from agent.charging.requests import (
+    Request,
+    Result,
+    TransferResult,
+)
+from agent.charging.settings import Settings
 from agent.charging.snapshot import StationSnapshot
 from agent.log import MessageJournal
+from agent.progress import ProgressFeed
 from hal.ports import BoardControl, EvseState
 
 
@@ -49,6 +57,26 @@ class CsmsPort(Protocol):
         LocalProtocolError where the OCPP version has no message for it."""
 
 
+class SessionsPort(Protocol):
+    """What was recorded of sessions (`agent/session_recorder.py`). Both raise StoreError."""
+
+    async def sessions(self, query: SessionQuery) -> Sequence[RecordedSession]: ...
+    async def session(self, session_id: str) -> SessionCurve | None: ...
+
+
+class ActionsPort(Protocol):
+    """The catalogue of hardware actions (`agent/action_desk.py`)."""
+
+    def names(self) -> Set[str]: ...
+    def catalogue(self) -> Mapping[str, Any]:
+        """As `actions_api.Catalogue`."""
+
+    async def run(
+        self, name: str, parameters: Mapping[str, Any], *, source: str, is_installer: bool
+    ) -> tuple[str, str, Mapping[str, Any]]:
+        """(result, detail, values). Whatever goes wrong is in the result."""
+
+
 class SimulationPort(Protocol):
     """The simulated world (`hal/sim/world.py`). Nothing here waits.
 
@@ -72,12 +100,32 @@ class SimulationPort(Protocol):
     def resume(self, evse_id: int = 1) -> None: ...
     def set_fault(self, evse_id: int, code: str) -> None: ...
     def clear_fault(self, evse_id: int, code: str) -> None: ...
+    @property
+    def settable_faults(self) -> Set[str]:
+        """Codes that `set_fault` takes."""
+
     def tap(self, id_token: str, type: str = "ISO14443", evses: Sequence[int] = ()) -> None:
         """Present a card at the reader that serves `evses` (empty = all)."""
 
 
-async def _note_nothing(_action: str, _evse_id: int, _outcome: str, _detail: str) -> None:
+async def _note_nothing(_source: str, _action: str, _evse_id: int, _outcome: str, _detail: str) -> None:
     pass
+
+
+async def _tell_nobody(user: str, origin: str, *, is_accepted: bool) -> None:
+    pass
+
+
+class NoteLogin(Protocol):
+    """Somebody signed in with a password to operate the station, or tried to (2.0.1 appendix 1).
+
+    `user`: the role that was wanted; `origin`: an address. Never raises; who floods it is thinned out behind it."""
+
+    async def __call__(self, user: str, origin: str, *, is_accepted: bool) -> None: ...
+
+
+async def _no_rows(_limit: int) -> Sequence[VendorActionRun]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +140,8 @@ class ApiPorts:
     outbox_depth: Callable[[], Awaitable[int]]
     time: Callable[[], float]
     """Loop time, to tell the age of a reading."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The station's clock."""
     outputs: Callable[[], Mapping[str, bool]] = dict
     """Auxiliary outputs by name: on or off."""
     crashes: Callable[[], Mapping[str, int]] = dict
@@ -105,6 +155,19 @@ class ApiPorts:
     board: BoardControl | None = None
     evse_states: Callable[[], Mapping[int, EvseState]] = dict
     """What the board last said of each connector."""
-    note_action: Callable[[str, int, str, str], Awaitable[None]] = _note_nothing
-    """(action, EVSE or 0, outcome, detail): an audit row of something done through the local API."""
+    note_action: Callable[[str, str, int, str, str], Awaitable[None]] = _note_nothing
+    """(who, action, EVSE or 0, outcome, detail): an audit row of something done through the local API.
+
+    For `gate.py`; a handler says what it knows with `endpoints.note`. Raises StoreError."""
+    note_login: NoteLogin = _tell_nobody
+    audit: Callable[[int], Awaitable[Sequence[VendorActionRun]]] = _no_rows
+    """The latest so many audit rows, newest first. Raises StoreError."""
     simulation: SimulationPort | None = None
+    sessions: SessionsPort | None = None
+    progress: ProgressFeed | None = None
+    """Long operations under way."""
+    settings: Settings | None = None
+    """To be read; a change goes through the station."""
+    actions: ActionsPort | None = None
+    metrics: Callable[[], Awaitable[bytes]] | None = None
+    """All of them now, in Prometheus' text format."""

@@ -1,15 +1,18 @@
 """/sim/v1: the controls of the simulated world; there only when the hardware is simulated.
 
-Every call returns at once; what it sets off shows in the facts. The contract is docs/local-api.md. Routes are
+Every call returns at once; what it sets off shows in the facts. The contract is docs/local-api.md. Endpoints are
 merged by `server.py`.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import msgspec
 from aiohttp import web
 
+from agent.charging.fault_advice import words_of
+from agent.web.answers import CardHeld, EvseNamed, FaultSet, World
 from agent.web.bodies import (
     FaultBody,
     Nothing,
@@ -20,7 +23,9 @@ from agent.web.bodies import (
     json_response,
     read_body,
 )
+from agent.web.endpoints import Endpoint, Handler, note
 from agent.web.ports import ApiPorts, SimulationPort
+from agent.web.roles import Role
 from hal.ports import FaultCode
 
 
@@ -30,17 +35,62 @@ class SimulationApi:
     def __init__(self, ports: ApiPorts) -> None:
         self._ports = ports
 
-    def routes(self) -> list[web.RouteDef]:
+    def endpoints(self) -> list[Endpoint]:
         evse = "/sim/v1/evse/{evse_id}"
+        absent = {404: "no such EVSE or connector, or no simulation"}
+        conflict = {**absent, 409: "not in this state"}
+        codes = {"code": {"type": "string", "enum": sorted(FaultCode)}}
+
+        def post(path: str, handler: Handler, summary: str, body: type[msgspec.Struct]) -> Endpoint:
+            return Endpoint(
+                method="POST",
+                path=path,
+                handler=handler,
+                role=Role.INSTALLER,
+                summary=summary,
+                body=body,
+                answer=EvseNamed,
+                errors=conflict,
+            )
+
+        pause = self._plain(lambda world, evse_id: world.pause(evse_id))
+        resume = self._plain(lambda world, evse_id: world.resume(evse_id))
         return [
-            web.post(f"{evse}/plug", self.plug),
-            web.post(f"{evse}/unplug", self.unplug),
-            web.post(f"{evse}/pause", self._plain(lambda world, evse_id: world.pause(evse_id))),
-            web.post(f"{evse}/resume", self._plain(lambda world, evse_id: world.resume(evse_id))),
-            web.post(f"{evse}/fault", self.set_fault),
-            web.delete(f"{evse}/fault/{{code}}", self.clear_fault),
-            web.post("/sim/v1/tap", self.tap),
+            Endpoint(
+                method="GET",
+                path="/sim/v1",
+                handler=self.show,
+                role=Role.VIEWER,
+                summary="What can be broken in the simulation",
+                answer=World,
+                errors={404: "no simulation"},
+            ),
+            post(f"{evse}/plug", self.plug, "Plug a simulated car in", PlugBody),
+            post(f"{evse}/unplug", self.unplug, "Unplug the simulated car", UnplugBody),
+            post(f"{evse}/pause", pause, "Let the simulated car pause", Nothing),
+            post(f"{evse}/resume", resume, "Let the simulated car go on", Nothing),
+            replace(
+                post(f"{evse}/fault", self.set_fault, "Break something simulated", FaultBody), answer=FaultSet
+            ),
+            Endpoint(
+                method="DELETE",
+                path=f"{evse}/fault/{{code}}",
+                handler=self.clear_fault,
+                role=Role.INSTALLER,
+                summary="Mend what is broken in the simulation",
+                path_schemas=codes,
+                answer=FaultSet,
+                errors=conflict,
+            ),
+            replace(
+                post("/sim/v1/tap", self.tap, "Hold a simulated card to the reader", TapBody), answer=CardHeld
+            ),
         ]
+
+    async def show(self, _request: web.Request) -> web.Response:
+        codes = sorted(self._world().settable_faults)
+        faults = [{"code": code, "meaning": words_of(code).meaning} for code in codes]
+        return json_response({"faults": faults})
 
     async def plug(self, request: web.Request) -> web.Response:
         world, evse_id = self._evse(request)
@@ -59,7 +109,8 @@ class SimulationApi:
     async def set_fault(self, request: web.Request) -> web.Response:
         world, evse_id = self._evse(request)
         body = await read_body(request, FaultBody)
-        with _naming_the_field():
+        note(request, body.code, evse_id=evse_id)
+        with _naming_the_field(body.code):
             world.set_fault(evse_id, body.code)
         return json_response({"evse_id": evse_id, "code": body.code})
 
@@ -68,7 +119,8 @@ class SimulationApi:
         code = request.match_info["code"]
         if code not in FaultCode._value2member_map_:
             raise Refusal(404, f"no fault is called {code}", "code")
-        with _naming_the_field():
+        note(request, code, evse_id=evse_id)
+        with _naming_the_field(code):
             world.clear_fault(evse_id, code)
         return json_response({"evse_id": evse_id, "code": code})
 
@@ -106,14 +158,18 @@ class SimulationApi:
         known = self._ports.station.snapshot().evses
         if not (text.isascii() and text.isdigit()) or int(text) not in known:
             raise Refusal(404, f"there is no EVSE {text}", "evse_id")
+        note(request, evse_id=int(text))
         return world, int(text)
 
 
 @contextmanager
-def _naming_the_field() -> Iterator[None]:
-    """The world says "<argument>: <reason>"; an EVSE that is not in the right state is a conflict, not a typo."""
+def _naming_the_field(code: str = "") -> Iterator[None]:
+    """The world says "<argument>: <reason>"; an EVSE that is not in the right state is a conflict, not a typo, and so
+    is a fault `code` that exists and cannot be simulated."""
     try:
         yield
     except ValueError as error:
         field, _, reason = str(error).partition(": ")
-        raise Refusal(409 if field == "evse_id" else 400, reason or field, field if reason else "") from error
+        is_conflict = field == "evse_id" or (field == "code" and code in FaultCode._value2member_map_)
+        status = 409 if is_conflict else 404 if field == "connector_id" else 400
+        raise Refusal(status, reason or field, field if reason else "") from error

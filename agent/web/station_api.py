@@ -1,25 +1,25 @@
 """/api/v1: what the station is, what happens, what was said, and two commands.
 
-Reads snapshots and passes commands on; decides nothing. The contract is docs/local-api.md. Routes are merged
+Reads snapshots and passes commands on; decides nothing. The contract is docs/local-api.md. Endpoints are merged
 by `server.py`.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import msgspec
 from aiohttp import web
 
-from agent.charging.facts import Fact
+from agent.charging.certificates import CertificateHash
 from agent.charging.profiles import ChargingSchedule, LimitOrigin, SchedulePeriod
 from agent.charging.requests import (
     Answer,
-    CertificateHash,
     LiftExternalLimit,
     LimitExternally,
     Request,
@@ -29,22 +29,35 @@ from agent.charging.requests import (
 )
 from agent.errors import CallRejected, CallTimeout, LinkClosed, LocalProtocolError, StoreError
 from agent.log import MessageEntry
+from agent.web import answers
 from agent.web.bodies import (
     CertificateStatusBody,
     DataTransferBody,
+    EvseQuery,
     ExternalLimitBody,
     LimitPeriod,
     LinkCommand,
+    MessagesQuery,
+    PeriodQuery,
     Refusal,
     json_response,
     read_body,
+    read_query,
 )
+from agent.web.endpoints import Endpoint, caller_of, note
 from agent.web.ports import ApiPorts
-from agent.web.status import external_limits_json, status_json
-from agent.web.stream import EventStreams
+from agent.web.roles import Role
+from agent.web.status import external_limits_json, status_now
+from agent.web.stream import EventStreams, Publish
 
 BLOCK_BYTES = 64 * 1024
-Publish = Callable[[str, int, object], None]
+LOCAL_ORIGINS = [each for each in LimitOrigin if each is not LimitOrigin.CSO]
+ONE_OF_LIMIT_AND_PERIODS = {
+    "oneOf": [
+        {"required": ["limit"], "properties": {"limit": {"type": "number"}, "periods": {"type": "null"}}},
+        {"required": ["periods"], "properties": {"limit": {"type": "null"}, "periods": {"type": "array"}}},
+    ]
+}
 
 
 class StationApi:
@@ -54,68 +67,143 @@ class StationApi:
         self._ports = ports
         self._streams = streams
 
-    def routes(self) -> list[web.RouteDef]:
+    def endpoints(self) -> list[Endpoint]:
+        return [*self._shown(), *self._archives(), *self._commands(), *self._external_limits()]
+
+    def _shown(self) -> list[Endpoint]:
         return [
-            web.get("/api/v1/status", self.status),
-            web.get("/api/v1/events", self.events),
-            web.get("/api/v1/messages", self.messages),
-            web.get("/api/v1/diagnostics", self.diagnostics),
-            web.get("/api/v1/doctor", self.doctor),
-            web.post("/api/v1/link", self.link),
-            web.post("/api/v1/data-transfer", self.data_transfer),
-            web.post("/api/v1/certificate-status", self.certificate_status),
-            web.get("/api/v1/external-limits", self.external_limits),
-            web.put("/api/v1/external-limits/{origin}", self.limit_externally),
-            web.delete("/api/v1/external-limits/{origin}", self.lift_external_limit),
+            Endpoint(
+                method="GET",
+                path="/api/v1/status",
+                handler=self.status,
+                role=Role.VIEWER,
+                summary="The station now",
+                answer=answers.Status,
+            ),
+            Endpoint(
+                method="GET",
+                path="/api/v1/messages",
+                handler=self.messages,
+                role=Role.OPERATOR,  # tokens may stand anywhere in them
+                summary="The latest OCPP messages; with follow=true as a stream",
+                query=MessagesQuery,
+                answer=answers.Messages,
+                is_open_ended=True,
+            ),
         ]
 
-    async def status(self, _request: web.Request) -> web.Response:
-        ports = self._ports
-        return json_response(
-            status_json(
-                ports.about,
-                ports.station.snapshot(),
-                ports.csms,
-                outbox_depth=await ports.outbox_depth(),
-                board_firmware=ports.board_firmware(),
-                outputs=ports.outputs(),
-                crashes=ports.crashes(),
-                now_time=ports.time(),
-            )
-        )
+    def _archives(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                method="GET",
+                path="/api/v1/diagnostics",
+                handler=self.diagnostics,
+                role=Role.OPERATOR,
+                summary="The archive that GetDiagnostics would upload",
+                query=PeriodQuery,
+                content_type="application/gzip",
+                errors={404: "this station makes no diagnostics", 500: "the archive cannot be made"},
+            ),
+            Endpoint(
+                method="GET",
+                path="/api/v1/doctor",
+                handler=self.doctor,
+                role=Role.OPERATOR,
+                summary="How board, meters, store and connection stand; reads every meter",
+                answer=answers.Doctor,
+                errors={404: "this station reports nothing about itself"},
+            ),
+        ]
 
-    async def events(self, request: web.Request) -> web.StreamResponse:
-        """Facts as they happen; `event` is the name of the fact."""
+    def _commands(self) -> list[Endpoint]:
+        csms = {
+            502: "the CSMS answered with an error",
+            503: "offline",
+            504: "the CSMS did not answer",
+        }
+        return [
+            Endpoint(
+                method="POST",
+                path="/api/v1/link",
+                handler=self.link,
+                role=Role.INSTALLER,
+                summary="Connect to the CSMS, or stay offline",
+                body=LinkCommand,
+                answer=answers.Command,
+            ),
+            Endpoint(
+                method="POST",
+                path="/api/v1/data-transfer",
+                handler=self.data_transfer,
+                role=Role.INSTALLER,
+                summary="Send a vendor message",
+                body=DataTransferBody,
+                answer=answers.TransferAnswer,
+                errors={500: "the vendor command failed", **csms},
+            ),
+            Endpoint(
+                method="POST",
+                path="/api/v1/certificate-status",
+                handler=self.certificate_status,
+                role=Role.INSTALLER,
+                summary="Ask for the status of a certificate",
+                body=CertificateStatusBody,
+                answer=answers.CertificateStatus,
+                errors={501: "not with this OCPP version", **csms},
+            ),
+        ]
 
-        def subscribe(publish: Publish) -> Callable[[], None]:
-            count = 0
+    def _external_limits(self) -> list[Endpoint]:
+        path = "/api/v1/external-limits"
+        origin = {"origin": {"type": "string", "enum": [each.value for each in LOCAL_ORIGINS]}}
+        return [
+            Endpoint(
+                method="GET",
+                path=path,
+                handler=self.external_limits,
+                role=Role.VIEWER,
+                summary="What others than the CSMS have limited the station to",
+                answer=answers.ExternalLimits,
+            ),
+            Endpoint(
+                method="PUT",
+                path=f"{path}/{{origin}}",
+                handler=self.limit_externally,
+                role=Role.OPERATOR,
+                summary="Set an external limit",
+                body=ExternalLimitBody,
+                body_rules=ONE_OF_LIMIT_AND_PERIODS,
+                path_schemas=origin,
+                answer=answers.ExternalLimits,
+                errors={404: "no such origin or EVSE", 409: "not possible, with the reason"},
+            ),
+            Endpoint(
+                method="DELETE",
+                path=f"{path}/{{origin}}",
+                handler=self.lift_external_limit,
+                role=Role.OPERATOR,
+                summary="Lift an external limit",
+                query=EvseQuery,
+                path_schemas=origin,
+                answer=answers.ExternalLimits,
+                errors={404: "there is none", 409: "not possible, with the reason"},
+            ),
+        ]
 
-            def on_fact(fact: Fact) -> None:
-                nonlocal count
-                count += 1
-                name = type(fact).__name__
-                publish(name, count, {"fact": name, **msgspec.to_builtins(fact)})
-
-            return self._ports.station.subscribe(on_fact)
-
-        return await self._streams.serve(request, subscribe)
+    async def status(self, request: web.Request) -> web.Response:
+        return json_response(await status_now(self._ports, caller_of(request).role))
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
         """The latest OCPP messages; with follow=true as a stream that begins with them."""
-        action = request.query.get("action")
-        limit = _number(request, "limit")
-        after = _number(request, "after") or 0
-        journal = self._ports.messages
-        if request.query.get("follow") not in ("true", "1"):
-            return json_response(
-                {
-                    "messages": [
-                        asdict(entry) for entry in journal.entries(after=after, action=action, limit=limit)
-                    ]
-                }
-            )
+        query = read_query(request, MessagesQuery)
+        find = partial(
+            self._ports.messages.entries, action=query.action, direction=query.direction, text=query.text
+        )
+        journal, limit, after = self._ports.messages, query.limit, query.after
+        if not query.follow:
+            return json_response({"messages": [asdict(entry) for entry in find(after=after, limit=limit)]})
 
-        def subscribe(publish: Publish) -> Callable[[], None]:
+        async def subscribe(publish: Publish) -> Callable[[], None]:
             shown = after
 
             def show(entries: list[MessageEntry]) -> None:
@@ -124,24 +212,26 @@ class StationApi:
                     publish("message", entry.number, asdict(entry))
                 shown = journal.count
 
-            show(journal.entries(after=after, action=action, limit=limit))
-            return journal.subscribe(lambda: show(journal.entries(after=shown, action=action)))
+            show(find(after=after, limit=limit))
+            return journal.subscribe(lambda: show(find(after=shown)))
 
         return await self._streams.serve(request, subscribe)
 
     async def diagnostics(self, request: web.Request) -> web.StreamResponse:
         """The archive that GetDiagnostics would upload. Query: oldest, latest (ISO 8601; without a zone UTC)."""
+        query = read_query(request, PeriodQuery)
         make = self._ports.diagnostics
         if make is None:
             raise Refusal(404, "this station makes no diagnostics")
         try:
-            path = await make(_time(request, "oldest"), _time(request, "latest"))
+            path = await make(_time(query.oldest, "oldest"), _time(query.latest, "latest"))
             # Gone from the directory at once, and from the disk when the last byte is read or the client leaves.
             file = await asyncio.to_thread(_take, path)
         except (OSError, StoreError) as error:
             raise Refusal(500, f"the archive cannot be made: {error}") from error
         with file:
             response = web.StreamResponse(headers={"Content-Type": "application/gzip"})
+            response.content_length = await asyncio.to_thread(lambda: os.fstat(file.fileno()).st_size)
             response.headers["Content-Disposition"] = f'attachment; filename="{path.name}"'
             await response.prepare(request)
             while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
@@ -163,19 +253,22 @@ class StationApi:
         origin = _origin(request)
         body = await read_body(request, ExternalLimitBody)
         schedule = _schedule(body)
-        await self._have("external limit", LimitExternally(origin, schedule, body.is_grid_critical), origin)
+        order = LimitExternally(origin, schedule, body.is_grid_critical, body.evse_id)
+        await self._have(request, order, body.evse_id, origin)
         return await self.external_limits(request)
 
     async def lift_external_limit(self, request: web.Request) -> web.Response:
         origin = _origin(request)
-        await self._have("external limit lifted", LiftExternalLimit(origin), origin)
+        evse_id = read_query(request, EvseQuery).evse_id
+        await self._have(request, LiftExternalLimit(origin, evse_id), evse_id, origin)
         return await self.external_limits(request)
 
-    async def _have(self, action: str, order: Request, origin: LimitOrigin) -> None:
-        """The station's word, and an audit row of it. Raises Refusal for a no."""
+    async def _have(self, request: web.Request, order: Request, evse_id: int, origin: LimitOrigin) -> None:
+        """The station's word, noted for the audit. Raises Refusal for a no."""
         answer = await self._ports.station.execute(order)
         assert isinstance(answer, Answer)
-        await self._ports.note_action(action, 0, answer.verdict, f"{origin} {answer.reason}".strip())
+        detail = f"{origin} {answer.reason}".strip()
+        note(request, detail, evse_id=evse_id, outcome=answer.verdict)
         if answer.verdict is Verdict.UNKNOWN:
             raise Refusal(404, answer.reason)
         if answer.verdict is not Verdict.ACCEPTED:
@@ -183,6 +276,7 @@ class StationApi:
 
     async def link(self, request: web.Request) -> web.Response:
         body = await read_body(request, LinkCommand)
+        note(request, body.command)
         if body.command == "connect":
             self._ports.csms.connect()
         else:
@@ -192,6 +286,7 @@ class StationApi:
     async def data_transfer(self, request: web.Request) -> web.Response:
         """To the CSMS and back; or, with "to": "station", to the vendor commands of this station."""
         body = await read_body(request, DataTransferBody)
+        note(request, f"{body.vendor_id} {body.message_id or ''} to the {body.to}")
         try:
             if body.to == "station":
                 result: Any = await self._ports.station.execute(
@@ -208,6 +303,7 @@ class StationApi:
     async def certificate_status(self, request: web.Request) -> web.Response:
         """What the authority of a certificate says of it, by way of the CSMS (2.0.1 M06)."""
         body = await read_body(request, CertificateStatusBody)
+        note(request, body.serial_number)
         wanted = CertificateHash(
             body.hash_algorithm, body.issuer_name_hash, body.issuer_key_hash, body.serial_number
         )
@@ -233,7 +329,7 @@ def _asking_the_csms() -> Iterator[None]:
 
 def _origin(request: web.Request) -> LimitOrigin:
     """Of the path; the CSMS sets its limits itself (2.0.1 K11.FR.05)."""
-    known = {each.value.casefold(): each for each in LimitOrigin if each is not LimitOrigin.CSO}
+    known = {each.value.casefold(): each for each in LOCAL_ORIGINS}
     origin = known.get(request.match_info["origin"].casefold())
     if origin is None:
         raise Refusal(404, f"must be one of {', '.join(known.values())}", "origin")
@@ -261,8 +357,7 @@ def _take(path: Path) -> BinaryIO:
     return file
 
 
-def _time(request: web.Request, name: str) -> datetime | None:
-    text = request.query.get(name)
+def _time(text: str | None, name: str) -> datetime | None:
     if text is None:
         return None
     try:
@@ -270,12 +365,3 @@ def _time(request: web.Request, name: str) -> datetime | None:
     except ValueError as error:
         raise Refusal(400, "must be a time like 2026-01-31T12:00:00Z", name) from error
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
-
-
-def _number(request: web.Request, name: str) -> int | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit()):
-        raise Refusal(400, "must be a whole number", name)
-    return int(text)

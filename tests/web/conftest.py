@@ -1,6 +1,7 @@
 """The real server on a unix socket and a loopback port, over the real simulated world and a station picture."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from agent.charging.certificates import CertificateHash
 from agent.charging.facts import Fact
 from agent.charging.requests import (
     Answer,
-    CertificateHash,
     LiftExternalLimit,
     LimitExternally,
     Request,
@@ -39,6 +40,8 @@ class PictureStation:
         self.asked: list[Request] = []
         self.crashes = False
         self.answer = Answer(Verdict.ACCEPTED)
+        self.results: dict[type[Request], Result] = {}
+        """What is answered to a kind of request."""
 
     def snapshot(self) -> StationSnapshot:
         return self.picture
@@ -53,6 +56,8 @@ class PictureStation:
 
     async def execute(self, request: Request) -> Result:
         self.asked.append(request)
+        if type(request) in self.results:
+            return self.results[type(request)]
         if self.crashes:
             raise RuntimeError("vendor handler failed")
         if isinstance(request, LimitExternally | LiftExternalLimit):
@@ -138,6 +143,19 @@ class WebBench:
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         async with self.http.request(method, f"http://localhost{path}", json=body) as response:
             return response.status, await response.json()
+
+
+async def read_events(response: aiohttp.ClientResponse, count: int) -> list[tuple[str, Any]]:
+    events: list[tuple[str, Any]] = []
+    name = ""
+    async for line in response.content:
+        if line.startswith(b"event: "):
+            name = line[7:].decode().strip()
+        elif line.startswith(b"data: "):
+            events.append((name, json.loads(line[6:])))
+            if len(events) == count:
+                break
+    return events
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import pwd
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ class BoardBench:
         self.evses = {
             number: BoardEvse(self.link, number, 80.0, web.world.loop.time()) for number in web.world.evses
         }
-        self.notes: list[tuple[str, int, str, str]] = []
+        self.notes: list[tuple[str, str, int, str, str]] = []
         self.disk_failure: Exception | None = None
 
     async def note(self, *note: Any) -> None:
@@ -83,12 +85,15 @@ async def test_limits_are_read_and_written_with_an_audit_row(bench: BoardBench) 
     await asyncio.sleep(3)
     code, limits = await bench.ask("GET", "/api/v1/board/config?connector=2")
     assert (code, limits["values"]["max_da"], limits["allowed"]["max_da"]) == (200, 160, 320)
-    assert bench.notes == [("board.config", 2, "ok", "max_da=160 wake_after_s=90")]
+    me = pwd.getpwuid(os.getuid()).pw_name
+    assert bench.notes == [
+        (f"installer socket:{me}", "Set limits on the board", 2, "ok", "max_da=160 wake_after_s=90")
+    ]
     assert (await bench.ask("DELETE", "/api/v1/board/config"))[0] == 200
     await asyncio.sleep(3)
     _, limits = await bench.ask("GET", "/api/v1/board/config?connector=2")
     assert limits["values"]["max_da"] == 320
-    assert bench.notes[1] == ("board.config", 0, "ok", "reset")
+    assert bench.notes[1][1:] == ("Set the board's limits back", 0, "ok", "reset")
 
 
 async def test_a_refusal_says_why_and_is_audited(bench: BoardBench) -> None:
@@ -98,7 +103,7 @@ async def test_a_refusal_says_why_and_is_audited(bench: BoardBench) -> None:
     await asyncio.sleep(2)
     code, answer = await bench.ask("POST", "/api/v1/board/config", {"values": {"max_da": 160}})
     assert (code, answer["error"]) == (409, "a car is at it")
-    assert [outcome for _, _, outcome, _ in bench.notes] == ["bad_args", "not_allowed"]
+    assert [outcome for _, _, _, outcome, _ in bench.notes] == ["bad_args", "not_allowed"]
 
 
 @pytest.mark.parametrize(

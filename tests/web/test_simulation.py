@@ -7,6 +7,7 @@ import pytest
 
 from agent.web.server import LocalApi
 from hal.ports import FaultCode
+from hal.sim.world import SETTABLE_FAULTS
 from tests.web.conftest import WebBench
 
 
@@ -30,6 +31,14 @@ async def test_a_car_comes_charges_pauses_and_leaves(bench: WebBench) -> None:
     assert (await bench.ask("POST", "/sim/v1/evse/2/unplug"))[0] == 200
     await asyncio.sleep(5)
     assert not bench.world.evse(2).is_plugged
+
+
+async def test_what_can_be_broken_is_listed_in_words(bench: WebBench) -> None:
+    code, answer = await bench.ask("GET", "/sim/v1")
+    assert code == 200
+    faults = {each["code"]: each["meaning"] for each in answer["faults"]}
+    assert faults.keys() == SETTABLE_FAULTS
+    assert "does not answer" in faults["board_comm"]
 
 
 async def test_a_car_without_wishes_has_the_defaults_of_the_world_and_null_means_never(
@@ -84,7 +93,7 @@ async def test_a_card_is_tapped(bench: WebBench) -> None:
         ("evse/1/plug", {"after_s": "soon"}, 400, "after_s"),
         ("evse/1/plug", {"colour": "red"}, 400, "colour"),
         ("evse/1/plug", {"phases": 4}, 400, "phases"),
-        ("evse/1/plug", {"connector_id": 2}, 400, "connector_id"),
+        ("evse/1/plug", {"connector_id": 2}, 404, "connector_id"),
         ("evse/1/unplug", {}, 409, "evse_id"),
         ("evse/1/pause", {}, 409, "evse_id"),
         ("evse/1/pause", {"x": 1}, 400, "x"),
@@ -128,3 +137,9 @@ async def test_real_hardware_has_no_simulator_controls(bench: WebBench) -> None:
         assert response.status == 404
         assert "not simulated" in (await response.json())["error"]
     await api.close()
+
+
+async def test_a_whole_number_may_be_written_as_a_fraction(bench: WebBench) -> None:
+    assert (await bench.ask("POST", "/sim/v1/evse/1/plug", {"connector_id": 1.0}))[0] == 200
+    code, answer = await bench.ask("POST", "/sim/v1/evse/2/plug", {"connector_id": 1.5})
+    assert (code, answer["field"]) == (400, "connector_id")

@@ -1,22 +1,21 @@
 """/api/v1: status, facts, messages, link and DataTransfer as docs/local-api.md says."""
 
 import asyncio
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import pytest
 
-from agent.charging.facts import CablePlugged, TokenPresented
+from agent.charging.certificates import CertificateHash
 from agent.charging.ids import HashAlgorithm, IdToken, Reservation
-from agent.charging.requests import CertificateHash, TransferData
+from agent.charging.requests import TransferData
 from agent.charging.snapshot import LimitInForce, LimitSource
 from agent.cli_output import status_text
 from agent.errors import CallRejected, CallTimeout, LinkClosed, LocalProtocolError
 from agent.web.server import LocalApi
 from tests.helpers.snapshots import FAULTY, charging, evse, station
-from tests.web.conftest import WebBench
+from tests.web.conftest import WebBench, read_events
 
 
 async def test_status_shows_the_station_and_each_evse(bench: WebBench) -> None:
@@ -88,62 +87,6 @@ async def test_energy_so_far_is_register_minus_start_and_never_negative(bench: W
     bench.station.picture = station(charging(1, reading=reading))  # starts at 1000 Wh, the register is at 0
     _code, status = await bench.ask("GET", "/api/v1/status")
     assert status["evses"][0]["transaction"]["energy_wh"] == 0.0
-
-
-async def read_events(response: aiohttp.ClientResponse, count: int) -> list[tuple[str, Any]]:
-    events: list[tuple[str, Any]] = []
-    name = ""
-    async for line in response.content:
-        if line.startswith(b"event: "):
-            name = line[7:].decode().strip()
-        elif line.startswith(b"data: "):
-            events.append((name, json.loads(line[6:])))
-            if len(events) == count:
-                break
-    return events
-
-
-async def test_facts_are_streamed_as_they_happen(bench: WebBench) -> None:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    async with bench.http.get("http://localhost/api/v1/events") as response:
-        assert response.headers["Content-Type"].startswith("text/event-stream")
-        await response.content.readline()  # the subscription stands once the stream greets
-        bench.station.publish(CablePlugged(1, 1, at))
-        bench.station.publish(TokenPresented(IdToken("TAG1"), (), at))
-        events = await read_events(response, 2)
-    assert events == [
-        (
-            "CablePlugged",
-            {"fact": "CablePlugged", "evse_id": 1, "connector_id": 1, "at": "2026-01-01T00:00:00Z"},
-        ),
-        (
-            "TokenPresented",
-            {
-                "fact": "TokenPresented",
-                "id_token": {"value": "TAG1", "type": "ISO14443"},
-                "evse_ids": [],
-                "at": "2026-01-01T00:00:00Z",
-            },
-        ),
-    ]
-
-
-async def test_a_listener_that_goes_away_is_forgotten(bench: WebBench) -> None:
-    async with bench.http.get("http://localhost/api/v1/events") as response:
-        await response.content.readline()
-        assert len(bench.station.listeners) == 1
-    bench.station.publish(CablePlugged(1, 1, datetime.now(UTC)))
-    await asyncio.sleep(60)
-    assert bench.station.listeners == []
-
-
-async def test_a_listener_that_does_not_read_is_cut_off_and_not_kept_in_memory(bench: WebBench) -> None:
-    async with bench.http.get("http://localhost/api/v1/events") as response:
-        await response.content.readline()
-        for _ in range(1500):  # in one turn of the loop: the stream has no chance to send
-            bench.station.publish(CablePlugged(1, 1, datetime.now(UTC)))
-        rest = await response.content.read()
-    assert rest.count(b"event: ") < 1000
 
 
 async def test_messages_are_shown_parsed_and_without_secrets(bench: WebBench) -> None:
