@@ -15,6 +15,7 @@ import click
 
 from agent.cli_options import DEFAULT_CONFIG, config_option
 from agent.exit_codes import ExitCode
+from agent.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from agent.commissioning.doctor import Report
@@ -70,9 +71,9 @@ def finding_text(finding: "Finding", width: int = 0) -> str:
     """One aligned line; under a warning or a failure what to do. `width` folds them (0: as long as they are)."""
     mark, colour = MARKS[finding.verdict]
     indent = " " * (MARK_WIDTH + SUBJECT_WIDTH + 4)
-    lines = _folded(finding.found, width - len(indent)) + [
+    lines = _folded(printable(finding.found), width - len(indent)) + [
         ("-> " if number == 0 else "   ") + line
-        for number, line in enumerate(_folded(finding.advice, width - len(indent) - 3))
+        for number, line in enumerate(_folded(printable(finding.advice), width - len(indent) - 3))
     ]
     head = f"{click.style(mark.ljust(MARK_WIDTH), fg=colour)}  {finding.subject.ljust(SUBJECT_WIDTH)}  {lines[0]}"
     return "\n".join([head, *(indent + line for line in lines[1:])])
@@ -100,15 +101,13 @@ def closing_words(report: "Report") -> str:
         for count, name in ((failed, "problem"), (warned, "warning"))
         if count
     )
-    what = f"  {first.subject}: {first.found}\n  -> {first.advice}"
+    what = f"  {first.subject}: {printable(first.found)}\n  -> {printable(first.advice)}"
     if failed:
         return f"\n{counts}. Do this first:\n{what}"
     return f"\nNo problem, {counts}. When you have time:\n{what}"
 
 
 def report_json(report: "Report") -> str:
-    import json
-
     first = report.first
     content = {
         "is_fine": report.is_fine,
@@ -124,4 +123,4 @@ def report_json(report: "Report") -> str:
             for each in report.findings
         ],
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return printable_json(content, indent=2)

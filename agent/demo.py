@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -26,6 +27,8 @@ Json = dict[str, Any]
 TOKEN = "04A1B2C3"
 METER_START_WH = 1_234_500
 WAIT_S = 20.0
+PAGE_PORT = 8088
+"""Where the live page is, unless something else is there."""
 
 HEAD = "# Written by `evse-agent demo`.\n"
 CONFIG = (
@@ -43,6 +46,9 @@ backoff_first_s = 0.5
 
 [agent]
 state_dir = {state_dir}
+
+[web]
+listen = "127.0.0.1:{page_port}"
 
 [hal.sim]
 evses = 1
@@ -92,6 +98,7 @@ class _Demo:
         self._api = ApiClient(state_dir / "api.sock")
         self._csms = DemoCsms(self._tell_call, self._tell_answer)
         self._port = 0
+        self._page_port = 0
         self._agent: asyncio.subprocess.Process | None = None
         self._started = time.monotonic()
 
@@ -138,6 +145,8 @@ class _Demo:
 
     async def _tell(self) -> None:
         self._port = await self._csms.start()
+        self._page_port = _free_port(PAGE_PORT)
+        self._say(f"The live page of the station: {self._page_url} (open it, and watch)")
         self._say(f"A CSMS listens on ws://127.0.0.1:{self._port}/ocpp.")
         self._say("The agent starts: real firmware on simulated electricity, an SDM630 meter over Modbus.")
         await self._start_agent(METER_START_WH)
@@ -211,11 +220,19 @@ class _Demo:
             f"{status['outbox_depth']} messages waiting: nothing was lost."
         )
 
+    @property
+    def _page_url(self) -> str:
+        return f"http://127.0.0.1:{self._page_port}/"
+
     def _tell_hints(self) -> None:
         program = _program()
         print(
             f"""
-The station and its CSMS go on running. In another terminal:
+The station and its CSMS go on running. Open the live page, plug in the simulated car, tap a card and watch it charge:
+
+  {self._page_url}
+
+Or in another terminal:
 
   export EVSE_AGENT_STATE_DIR={self._state_dir}
   {program} status
@@ -256,7 +273,9 @@ Configuration {self._config_path}, log {self._log_path}. Ctrl-C ends it all.""",
         """Start it and wait until it was accepted and answers on its socket."""
         so_far = len(self._csms.heard)
         state_dir = json.dumps(str(self._state_dir))
-        text = CONFIG.format(port=self._port, state_dir=state_dir, register_wh=register_wh)
+        text = CONFIG.format(
+            port=self._port, page_port=self._page_port, state_dir=state_dir, register_wh=register_wh
+        )
         self._config_path.write_text(text, encoding="utf-8")
         with self._log_path.open("ab") as log:
             self._agent = await asyncio.create_subprocess_exec(
@@ -320,6 +339,16 @@ Configuration {self._config_path}, log {self._log_path}. Ctrl-C ends it all.""",
         except OSError:
             return "(no log)"
         return "\n".join(lines[-15:])
+
+
+def _free_port(wanted: int) -> int:
+    """`wanted`, or another one of 127.0.0.1 when that is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise _StoryBroken("no port of 127.0.0.1 is free")
 
 
 def _program() -> str:

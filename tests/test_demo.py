@@ -18,7 +18,7 @@ from agent.exit_codes import ExitCode
 
 
 def test_the_configuration_of_the_demo_has_no_problem() -> None:
-    config = parse(demo.CONFIG.format(port=9000, state_dir='"/tmp/x"', register_wh=1))
+    config = parse(demo.CONFIG.format(port=9000, page_port=8088, state_dir='"/tmp/x"', register_wh=1))
     assert find_problems(config) == []
     assert config.vendor.commands[0].message_id == "SetFan"
 

@@ -31,6 +31,9 @@ class _NetworksCopy:
     async def put(self, slot: int, profile: NetworkProfile | None) -> None:
         self._profiles[slot] = profile
 
+    async def put_new(self, slot: int, profile: NetworkProfile) -> None:
+        raise NotImplementedError("the doctor was never accepted by a CSMS")
+
     async def drop(self, slots: Collection[int]) -> None:
         raise NotImplementedError("the doctor was never accepted by a CSMS")
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agent.charging.fault_advice import words_of
 from agent.commissioning.agent_word import AgentWord
-from agent.commissioning.fault_advice import words_of
 from agent.commissioning.findings import Finding, failure, ok, warning
 from agent.config import Config
 from agent.config_hal import MeterConfig

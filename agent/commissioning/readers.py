@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 
+from agent.charging.fault_advice import words_of
 from agent.commissioning.agent_word import AgentWord
-from agent.commissioning.fault_advice import words_of
 from agent.commissioning.findings import Finding, failure, ok, warning
 from agent.config import Config
 from agent.config_hal import ReaderConfig

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from agent.charging.fault_advice import FAULTS, stops_charging
 from agent.commissioning.agent_word import AgentWord
 from agent.commissioning.board import BoardSight, EvseSight, check_board, judge
-from agent.commissioning.fault_advice import FAULTS, stops_charging
 from agent.commissioning.findings import Finding, Verdict
 from agent.commissioning.meters import MeterSight, check_meters
 from agent.commissioning.meters import judge as judge_meter

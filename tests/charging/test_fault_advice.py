@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.commissioning import fault_advice
-from agent.commissioning.fault_advice import FAULTS, stops_charging, words_of
+from agent.charging import fault_advice
+from agent.charging.fault_advice import FAULTS, stops_charging, words_of
 from hal.ports import FAULT_SEVERITY, FaultCode, Severity
 
 
