@@ -86,6 +86,8 @@ class Board:
             for i, connector_pins in enumerate(pins.connectors)
         ]
         self.tunnel = Tunnel(pins, self.link.push)
+        self.late_ticks = 0
+        """Ticks that came a whole period late, or later; counted by `main.py`."""
         self._reset_cause = reset_cause
         self._now_ms = 0
         self._has_fault_changed = False
@@ -453,6 +455,8 @@ class Board:
                 data[name] = pins.residual() / 10
             elif name == "uptime_ms":
                 data[name] = self._now_ms
+            elif name == "late_ticks":
+                data[name] = self.late_ticks
             elif name == "serial_lost":
                 data[name] = self.tunnel.lost
             elif name in self.pins.sensors:

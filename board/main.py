@@ -99,6 +99,8 @@ async def _serve(
         if chunk:
             board.receive(chunk, now_ms)
         if now_ms >= next_ms:
+            if now_ms - next_ms >= TICK_MS:
+                board.late_ticks += 1
             next_ms = next_ms + TICK_MS if now_ms - next_ms < _LATE_MS else now_ms + TICK_MS
             board.tick(now_ms)
             board_pins.after_tick(now_ms)

@@ -372,6 +372,31 @@ class BoardFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class BoardLinkQuality:
+    """How the link to an I/O board has done since the start of the host. Counts only grow."""
+
+    frames: int
+    """Whole frames heard."""
+    bad_lines: int
+    """Frames that were damaged: wrong CRC, cut, too long."""
+    setpoints: int
+    """Sent anew; each is sent again, every 0.3 s, until it is confirmed."""
+    repeats: int
+    """Of setpoints: what was sent before was lost, or its confirmation."""
+    confirmed: int
+    round_trips_s: float
+    """Of all that were confirmed at once, from sending to confirmation, added up."""
+    timed: int
+    """How many these were."""
+    links: int
+    """How often HELLO was exchanged."""
+    lease_margins_s: Mapping[int, float]
+    """By connector: for how long its last confirmed permission would still hold; negative: it has run out."""
+    lease_losses: Mapping[int, int]
+    """By connector: how often the lease ran out since the board's start, as the board says."""
+
+
+@dataclass(frozen=True, slots=True)
 class BoardLimits:
     """The limits of one connector, by the board's own names: da = 0.1 A, dc = 0.1 C, ms, s, 0 or 1."""
 
@@ -395,6 +420,8 @@ class BoardControl(Protocol):
     def firmware_version(self) -> str: ...
     @property
     def is_linked(self) -> bool: ...
+    @property
+    def link_quality(self) -> BoardLinkQuality: ...
     async def read(self, names: Sequence[str]) -> Mapping[str, float]:
         """Named ADC and GPIO values of the board, for service."""
 

@@ -19,6 +19,7 @@ from hal.errors import DeviceFault, DeviceProtocolError, OutOfRange
 from hal.ports import (
     BoardFacts,
     BoardLimits,
+    BoardLinkQuality,
     ContactorState,
     EvseCapabilities,
     EvseEvent,
@@ -152,6 +153,9 @@ class BoardEvse:
         self._link = link
         self._evse_id = evse_id
         self._max_current_a = max_current_a
+        self._capabilities = BEFORE_HELLO
+        self._described: BoardIdentity | None = None
+        """Whose capabilities these are."""
         self._listeners: list[EventListener] = []
         self._board_faults: frozenset[FaultCode] = frozenset()
         self._details: dict[FaultCode, str] = {}
@@ -184,8 +188,12 @@ class BoardEvse:
     def capabilities(self) -> EvseCapabilities:
         """What the board said, within what the installation allows; as good as nothing before HELLO."""
         board = self._link.identity
-        if board is None:
-            return BEFORE_HELLO
+        if board is not self._described:  # asked for several times per message, and new with a HELLO only
+            self._described = board
+            self._capabilities = BEFORE_HELLO if board is None else self._capabilities_of(board)
+        return self._capabilities
+
+    def _capabilities_of(self, board: BoardIdentity) -> EvseCapabilities:
         return EvseCapabilities(
             max_current_a=min(board.max_current_a, self._max_current_a),
             min_current_a=board.min_current_a,
@@ -423,6 +431,10 @@ class IoBoard:
     @property
     def is_linked(self) -> bool:
         return self._link.is_linked
+
+    @property
+    def link_quality(self) -> BoardLinkQuality:
+        return self._link.quality
 
     async def read(self, names: Sequence[str]) -> Mapping[str, float]:
         """`cp_high_mv`, `cp_low_mv`, `proximity_ohm`, `residual_ma` (of connector 1, or "2.residual_ma"),

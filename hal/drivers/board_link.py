@@ -18,7 +18,9 @@ from typing import Any, Final, NoReturn, Protocol
 from board import wire
 from hal.bus.byte_stream import ByteStream, ReopenDelay
 from hal.drivers.board_clock import has_restarted
+from hal.drivers.board_tally import LinkTally
 from hal.errors import DeviceFault, DeviceMissing, DeviceProtocolError, DeviceTimeout, HalError, OutOfRange
+from hal.ports import BoardLinkQuality
 
 log = logging.getLogger("hal.board")
 console_log = logging.getLogger("hal.board.console")
@@ -145,6 +147,8 @@ class _Renewal:
     sent_time: float = 0.0
     seq: int = 0
     unanswered: int = 0
+    confirmed_time: float | None = None
+    """When the last one was sent that the board has confirmed."""
 
 
 class BoardLink:
@@ -174,6 +178,7 @@ class BoardLink:
         self._seen_events: deque[int] = deque(maxlen=EVENTS_REMEMBERED)
         self._newest_event: int | None = None
         self.identity: BoardIdentity | None = None
+        self._tally = LinkTally()
 
     @property
     def name(self) -> str:
@@ -187,6 +192,16 @@ class BoardLink:
     def is_linked(self) -> bool:
         """HELLO was exchanged in our version and the line stands."""
         return self._is_linked
+
+    @property
+    def quality(self) -> BoardLinkQuality:
+        now = 0.0 if self._loop is None else self._loop.time()
+        margins = {
+            connector: wire.unpack_setpoint(renewal.payload).lease_ms / 1000 - (now - renewal.confirmed_time)
+            for connector, renewal in self._served().items()
+            if renewal.confirmed_time is not None
+        }
+        return self._tally.quality(self._reader.bad, margins)
 
     def has_connector(self, connector: int) -> bool:
         """False only if the board said in HELLO that it has fewer connectors."""
@@ -297,6 +312,7 @@ class BoardLink:
 
     async def _hold_line(self, delay: ReopenDelay) -> NoReturn:
         """Say HELLO and serve until the line is lost; raises the reason."""
+        self._tally.bad_before += self._reader.bad
         self._reader = wire.Reader()
         self._stream.write(b"\n")  # ends half a line that an earlier host may have left
         while True:
@@ -339,6 +355,7 @@ class BoardLink:
             self._newest_event = None
         self._is_restart_known = self._is_restart_known or is_new_start
         self.identity = identity
+        self._tally.links += 1
         self._is_linked = True
         for observer in self._observers.values():
             observer.on_link(self._state)
@@ -434,6 +451,7 @@ class BoardLink:
         if renewal.unanswered == 0:
             renewal.seq = next(self._seqs)
             renewal.sent_time = now
+        self._tally.sent(renewal.unanswered)
         renewal.unanswered += 1
         renewal.due_time = now + RETRY_S
         self._stream.write(wire.encode(wire.SETPOINT, renewal.seq, renewal.payload))
@@ -468,6 +486,7 @@ class BoardLink:
         frames, console = self._reader.feed(octets)
         for line in console:
             console_log.info("board> %s", line.decode("utf-8", "replace"))
+        self._tally.frames += len(frames)
         for message_type, seq, payload in frames:
             try:
                 self._on_frame(message_type, seq, payload)
@@ -480,7 +499,7 @@ class BoardLink:
         elif message_type == wire.EVENT:
             self._on_event(wire.unpack_event(payload))
         elif message_type == wire.SETPOINT | wire.REPLY:
-            self._on_setpoint_reply(wire.unpack_setpoint_reply(payload)[0], seq)
+            self._on_confirmed(wire.unpack_setpoint_reply(payload)[0], seq)
         elif message_type == wire.SERIAL_IN:
             self._on_serial(*wire.unpack_serial(payload))
         elif message_type == wire.NAK:
@@ -495,6 +514,7 @@ class BoardLink:
         if observer is None or not self._is_linked or self._loop is None:
             return
         self._has_met_board = True
+        self._tally.lease_losses[status.connector] = status.link_losses
         self._last_status_time = self._loop.time()
         self._last_uptime_ms = status.uptime_ms
         if self._state is not LinkState.UP:
@@ -536,6 +556,13 @@ class BoardLink:
             observer = self._serial_observers.get(self.identity.serial_ports[index][0])
             if observer is not None:
                 observer.on_serial(octets)
+
+    def _on_confirmed(self, connector: int, seq: int) -> None:
+        renewal = self._renewals.get(connector)
+        if renewal is not None and renewal.seq == seq and renewal.unanswered and self._loop is not None:
+            self._tally.confirmed_after(self._loop.time() - renewal.sent_time, renewal.unanswered)
+            renewal.confirmed_time = renewal.sent_time
+        self._on_setpoint_reply(connector, seq)
 
     def _on_setpoint_reply(self, connector: int, seq: int) -> None:
         renewal = self._renewals.get(connector)

@@ -88,6 +88,10 @@ class World:
             raise ValueError(f"evse_id: there is no EVSE {evse_id!r}")
         return found
 
+    @property
+    def settable_faults(self) -> frozenset[FaultCode]:
+        return SETTABLE_FAULTS
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(evse_id)` on every electrical change; returns the way to stop that."""
         self._listeners.append(listener)
