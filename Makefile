@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NODE_STAMP := tests/wasm_board/node_modules/.installed
+DEBIAN_STAMP := $(VENV)/.debian_packages
+# Programs that tests drive: the browser for the live page, the broker for MQTT.
+DEBIAN_PACKAGES := chromium mosquitto
 # More than two cores: a third of the time goes into waiting for real processes.
 JOBS ?= 4
 
@@ -28,7 +31,12 @@ $(NODE_STAMP): tests/wasm_board/package-lock.json $(STAMP)
 	@$(BIN)/python -m tests.helpers.wasm_board
 	@touch $@
 
-setup: $(STAMP) $(NODE_STAMP)  ## install everything that demo and test need
+# Without root or sudo it says what is missing, and the tests that need it are skipped (with CI set they fail).
+$(DEBIAN_STAMP): tests/helpers/debian_packages.py $(STAMP)
+	@$(BIN)/python -m tests.helpers.debian_packages $(DEBIAN_PACKAGES)
+	@touch $@
+
+setup: $(STAMP) $(NODE_STAMP) $(DEBIAN_STAMP)  ## install everything that demo and test need
 
 demo: $(STAMP)  ## the main job on simulated hardware against a local CSMS, shown live
 	@$(BIN)/evse-agent demo
@@ -36,7 +44,9 @@ demo: $(STAMP)  ## the main job on simulated hardware against a local CSMS, show
 run: $(STAMP)  ## run the agent: make run CONFIG=my.toml
 	@$(BIN)/evse-agent run $(CONFIG)
 
-test: lint types imports firmware tests  ## everything that CI runs
+# The tests wait for real processes a third of their time: the type check has it.
+test: lint $(NODE_STAMP) $(DEBIAN_STAMP)  ## everything that CI runs
+	@$(MAKE) --no-print-directory --jobs 2 tests types imports firmware
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -51,13 +61,13 @@ imports: $(STAMP)
 firmware: $(STAMP)  ## compile every firmware file with mpy-cross
 	$(BIN)/python -m tests.helpers.compile_board
 
-tests: $(STAMP) $(NODE_STAMP)
+tests: $(STAMP) $(NODE_STAMP) $(DEBIAN_STAMP)
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 witness: $(STAMP)  ## the cases of the compliance tool against the real process, with an independent CSMS
 	$(BIN)/pytest tests/witness -n $(JOBS) --dist loadgroup
 
-bench: $(STAMP) $(NODE_STAMP)  ## speed and size side by side with peers; prints a table
+bench: $(STAMP) $(NODE_STAMP)  ## speed and size side by side with peers, a table for each OCPP version
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.bench_store
 
@@ -77,8 +87,8 @@ conformance: $(STAMP)  ## write docs/conformance-*.md from the markers of the te
 mutants: $(STAMP)  ## take every safety rule out of the firmware, and change it systematically: who notices? FILES="lock.py"
 	$(BIN)/python -m tests.mutants $(FILES)
 
-fuzz: $(STAMP)  ## throw FRAMES=200000 frames at the whole agent; SEED=n repeats a run
-	$(BIN)/python -m tests.fuzz --frames $(or $(FRAMES),200000) $(if $(SEED),--seed $(SEED))
+fuzz: $(STAMP)  ## throw FRAMES=200000 frames at the whole agent in each version; VERSION=2.0.1; SEED=n repeats a run
+	$(BIN)/python -m tests.fuzz --frames $(or $(FRAMES),200000) --version $(or $(VERSION),both) $(if $(SEED),--seed $(SEED))
 
 format: $(STAMP)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .

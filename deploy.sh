@@ -253,7 +253,8 @@ compile_board() { # FOLDER: as .mpy, so that the board need not compile; boot fi
 
 send_bundle() { # FOLDER; sets BUNDLE_THERE
     BUNDLE_THERE=$("${SSH[@]}" "$TARGET" 'mktemp -d /var/tmp/evse-agent-deploy.XXXXXX' </dev/null)
-    tar -C "$1" -cf - . | "${SSH[@]}" "$TARGET" "tar -C '$BUNDLE_THERE' --no-same-owner -xf -"
+    # What tar adds to the files is small; the bar stands still rather than going past its end.
+    tar -C "$1" -cf - . | "$PYTHON" -P "$HERE/agent/terminal_progress.py" "  sending" "$(du -sb "$1" | cut -f1)" | "${SSH[@]}" "$TARGET" "tar -C '$BUNDLE_THERE' --no-same-owner -xf -"
 }
 
 # --- verbs -----------------------------------------------------------------------------------------------

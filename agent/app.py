@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.boot_note import BootNote
-from agent.charging.facts import DriverLeft, Fact, VendorActionRun
+from agent.charging.facts import DriverLeft, Fact
 from agent.charging.ids import BootReason, ResetKind
 from agent.charging.requests import PreparePowerLoss, Request, Result, TransferResult
 from agent.charging.settings import Settings
@@ -25,8 +25,8 @@ from agent.charging.station import Station
 from agent.clock import SystemClock
 from agent.config import Config, HalSection
 from agent.config_check import find_problems
-from agent.csms_door import CsmsDoor, Offline
-from agent.diagnostics.building import Diagnostics, build_log_file, secrets_of
+from agent.csms_door import Offline
+from agent.diagnostics.building import FOLDER, Diagnostics, build_log_file, secrets_of
 from agent.errors import ConfigError, ConnectFailed, Problem, StoreError
 from agent.exit_codes import ExitCode
 from agent.log import MessageJournal
@@ -34,11 +34,14 @@ from agent.network_desk import NetworkDesk
 from agent.ocpp.choosing import CONVENTIONS, FrontEnds, LastVersion
 from agent.ocpp.conversation import Conversation
 from agent.ocpp.frontend import StationIdentity
-from agent.ocpp.link import Link, connection_url
+from agent.ocpp.link import Link
+from agent.ocpp.link_history import LinkHistory
+from agent.progress import ProgressFeed
 from agent.security.certificates import CertificateStore
 from agent.security_desk import SecurityDesk
-from agent.self_description import describe, is_monitored, start_monitoring
+from agent.self_description import about, describe, is_monitored, start_monitoring
 from agent.service import Signs, build_service
+from agent.session_recorder import SessionRecorder
 from agent.store.audit import SqlAudit
 from agent.store.availability import SqlAvailability
 from agent.store.customers import SqlCustomers
@@ -50,6 +53,7 @@ from agent.store.networks import SqlNetworks
 from agent.store.profiles import SqlProfiles
 from agent.store.reservations import SqlReservations
 from agent.store.security_log import SqlSecurityLog
+from agent.store.sessions import SqlSessions
 from agent.store.settings import SqlSettings
 from agent.store.tokens import SqlTokens
 from agent.supervisor import Restart, Supervisor
@@ -64,6 +68,7 @@ from hal.factory import HalConfig, OpenedHardware, open_hardware
 
 if TYPE_CHECKING:
     from agent.diagnostics.collecting import Sources
+    from agent.mqtt.bridge import Bridge
     from agent.vendor.cost_messages import CostMessages
 
 log = logging.getLogger(__name__)
@@ -147,18 +152,25 @@ class Agent:
         self.opened = opened
         loop = asyncio.get_running_loop()
         self.supervisor = Supervisor()
+        self.progress = ProgressFeed()
         self.clock = SystemClock(loop)
-        self.messages = MessageJournal(config.agent.message_journal, lambda: self.clock.now().timestamp())
+        self.messages = MessageJournal(
+            config.agent.message_journal,
+            self.clock.timestamp,
+            config.agent.message_journal_bytes,
+        )
         self.log_file = build_log_file(config, self.clock)
         self.journal = SqlJournal(database)
         self._end: asyncio.Future[ExitCode] = loop.create_future()
         self._is_power_failing = False
         self._attempted = asyncio.Event()
         self._costs: CostMessages | None = None
+        self._mqtt: list[Bridge] = []
         certificates = CertificateStore(config.state_dir / CERTIFICATES)
         self.security = SecurityDesk(
             config, settings, self.clock, certificates, opened.hardware.sensors, networks
         )
+        self.link_history = LinkHistory()
         self.link = Link(
             self.security.link_config(),
             on_open=self._on_open,
@@ -167,7 +179,7 @@ class Agent:
             on_failed=self._on_failed,
         )
         audit = self.audit = SqlAudit(database)
-        actions = HardwareActions(
+        self.actions = HardwareActions(
             opened.hardware,
             lambda: self.station.snapshot(),
             audit,
@@ -184,7 +196,7 @@ class Agent:
             profiles=SqlProfiles(database),
             authorizer=Offline(),
             vendor=build_registry(
-                config, actions, lambda: self.station.snapshot(), self._transfer, self._own_vendors()
+                config, self.actions, lambda: self.station.snapshot(), self._transfer, self._own_vendors()
             ),
             clock=self.clock,
             on_reset=self._on_reset,
@@ -222,11 +234,25 @@ class Agent:
             certificates,
             self.clock,
             self._restart_for_update,
+            self.progress.report,
         )
         self.station.firmware_updates = self.updater
-        self.diagnostics = Diagnostics(self.station, lambda: self._sources(audit), certificates.trust_anchors)
+        self.diagnostics = Diagnostics(
+            self.station,
+            lambda: self._sources(audit),
+            certificates.trust_anchors,
+            self.progress.report,
+            folder=config.state_dir / FOLDER,
+        )
         self.station.log_uploads = self.diagnostics
         self.station.subscribe(self._on_fact)
+        self.recorder = SessionRecorder(
+            self.station,
+            SqlSessions(database),
+            self.clock,
+            most=config.agent.sessions_kept,
+            most_days=config.agent.session_days,
+        )
         self.station.credentials = self.security.credentials
         self.station.customers = SqlCustomers(database)
         self.security.attach(self.link, self.conversation, self.station)
@@ -265,6 +291,7 @@ class Agent:
                 self.supervisor.start(name, body, Restart.ALWAYS)
             self.security.start()
             self.supervisor.start("station", self.station.run, Restart.ALWAYS)
+            self.supervisor.start("session recorder", self.recorder.run, Restart.ALWAYS)
             self.supervisor.start("conversation", self._converse, Restart.ALWAYS, self.conversation.pulse)
             self.supervisor.start("link", self.link.run, Restart.ALWAYS, self.link.pulse)
             if self.updater is not None:
@@ -300,6 +327,8 @@ class Agent:
             ("station tasks", lambda: self.supervisor.stop("station")),
             ("hardware", self.opened.close),
             ("messages", self.diagnostics.keep_messages),
+            ("session recorder", lambda: self.supervisor.stop("session recorder")),
+            ("sessions", self.recorder.close),
             ("tasks", self.supervisor.close),
         ):
             try:
@@ -314,6 +343,7 @@ class Agent:
             await asyncio.to_thread(self.log_file.close)
 
     def _on_open(self, subprotocol: str) -> None:
+        self.link_history.opened()
         self.station.follow(CONVENTIONS[subprotocol])
         if self._last_version.is_news(subprotocol):
             with suppress(ValueError):  # it is being noted
@@ -331,10 +361,12 @@ class Agent:
             log.warning("the version that is spoken is not noted: %s", error)
 
     def _on_closed(self, reason: str) -> None:
+        self.link_history.closed(reason)
         self.conversation.on_closed(reason)
         self.security.connection_closed()
 
     def _on_failed(self, failure: ConnectFailed) -> None:
+        self.link_history.failed(failure)
         self.security.connection_failed(failure)
         self._attempted.set()
 
@@ -472,52 +504,32 @@ class Agent:
 
     async def _serve_api(self) -> None:
         await self._first_attempt()
-        try:
-            url = connection_url(self.link.config)
-        except ConnectFailed:
-            url = self.config.csms.url  # the link says in the log what is wrong with it
-        from agent.self_report import SelfReport
-        from agent.web.ports import ApiPorts
-        from agent.web.server import LocalApi
+        gc.enable()  # the start did without (`agent/cli.py`)
+        from agent.operating import Parts, serve
 
-        report = SelfReport(
-            hardware=self.opened.hardware,
-            snapshot=self.station.snapshot,
-            probe_store=self.journal.depth,
-            last_failure=lambda: self.link.last_failure,
-            security_profile=lambda: self.link.config.security_profile,
-            crashes=self.supervisor.crashes,
+        await serve(
+            Parts(
+                config=self.config,
+                station=self.station,
+                settings=self.settings,
+                actions=self.actions,
+                opened=self.opened,
+                link=self.link,
+                link_history=self.link_history,
+                database=self.database,
+                conversation=self.conversation,
+                messages=self.messages,
+                journal=self.journal,
+                audit=self.audit,
+                diagnostics=self.diagnostics,
+                recorder=self.recorder,
+                progress=self.progress,
+                supervisor=self.supervisor,
+                clock=self.clock,
+                board_firmware=self._board_firmware,
+                mqtt=self._mqtt,
+            )
         )
-        ports = ApiPorts(
-            about=about(self.config, url),
-            station=self.station,
-            csms=CsmsDoor(self.link, self.conversation),
-            messages=self.messages,
-            outbox_depth=self.journal.depth,
-            time=self.clock.time,
-            outputs=lambda: {name: output.is_on for name, output in self.opened.hardware.outputs.items()},
-            crashes=self.supervisor.crashes,
-            simulation=self.opened.simulation,
-            diagnostics=self.diagnostics.archive,
-            board_firmware=self._board_firmware,
-            self_report=report,
-            board=self.opened.hardware.board,
-            evse_states=lambda: {
-                number: one.evse.state for number, one in self.opened.hardware.evses.items()
-            },
-            note_action=lambda action, evse_id, outcome, detail: self.audit.add(
-                VendorActionRun(self.clock.now(), "local", action, evse_id, outcome, detail)
-            ),
-        )
-        api = LocalApi(ports, self.config.socket_path, self.config.web.address)
-        await api.start()
-        # Everything is loaded and stays: the collector need not walk it again and again while messages flow.
-        gc.collect()
-        gc.freeze()
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            await api.close()
 
 
 def station_identity(config: Config, opened: OpenedHardware) -> StationIdentity:
@@ -534,19 +546,6 @@ def station_identity(config: Config, opened: OpenedHardware) -> StationIdentity:
         meter_type=meter.name if meter is not None else None,
         meter_serial_number=meter.serial_number if meter is not None else None,
     )
-
-
-def about(config: Config, url: str) -> dict[str, str]:
-    """The station's own facts for the local API; `url` is the whole one, identity included."""
-    return {
-        "identity": config.station.identity,
-        "vendor": config.station.vendor,
-        "model": config.station.model,
-        "serial_number": config.station.serial_number,
-        "firmware_version": config.station.firmware_version or VERSION,
-        "agent_version": VERSION,
-        "csms_url": url,
-    }
 
 
 def hal_config(section: HalSection) -> HalConfig:

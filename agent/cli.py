@@ -6,8 +6,8 @@ docs/commands.md.
 """
 
 import contextlib
-import functools
-import os
+import gc
+import importlib
 import shutil
 import sys
 from collections.abc import Callable
@@ -16,29 +16,46 @@ from typing import Any, NoReturn
 
 import click
 
-from agent.cli_board import board
-from agent.cli_doctor import doctor
-from agent.cli_firmware import firmware
-from agent.cli_init import init
-from agent.cli_meter import meter
+from agent.cli_agent import agent_options, bad_config, fail, load_config
 from agent.cli_options import DEFAULT_CONFIG, config_option
 from agent.exit_codes import ExitCode
+from agent.printable import printable, printable_json
 from agent.version import VERSION
 
 Command = Callable[..., None]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_ELSEWHERE = {
+    "board": "agent.cli_board",
+    "doctor": "agent.cli_doctor",
+    "firmware": "agent.cli_firmware",
+    "init": "agent.cli_init",
+    "meter": "agent.cli_meter",
+    "passwd": "agent.cli_access",
+    "progress": "agent.cli_progress",
+    "session": "agent.cli_sessions",
+    "sessions": "agent.cli_sessions",
+    "token": "agent.cli_access",
+}
+"""Verbs with a module of their own, which names the command like the verb."""
+
+
+class _Verbs(click.Group):
+    """Imports a verb when it is used: an agent that runs needs none of them, and no memory for them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _ELSEWHERE and cmd_name not in self.commands:
+            self.add_command(getattr(importlib.import_module(_ELSEWHERE[cmd_name]), cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="%(prog)s %(version)s")
 def main() -> None:
     """The agent of a charging station: board and meters on one side, OCPP on the other."""
-
-
-main.add_command(board)
-main.add_command(doctor)
-main.add_command(firmware)
-main.add_command(init)
-main.add_command(meter)
 
 
 @main.command()
@@ -46,16 +63,24 @@ main.add_command(meter)
 @config_option
 def run(file: Path | None, config_path: Path | None) -> None:
     """Run the agent until Ctrl-C or SIGTERM."""
-    config = _load(file or config_path or DEFAULT_CONFIG)
+    gc.disable()  # what is loaded now stays; `agent/app.py` lets the collector in after the first connection attempt
+    try:
+        _run(file or config_path or DEFAULT_CONFIG)
+    finally:
+        gc.enable()
+
+
+def _run(path: Path) -> NoReturn:
+    config = load_config(path)
     from agent.app import run as run_agent
     from agent.errors import ConfigError
     from agent.log import set_up_logging
 
-    set_up_logging(config.agent.log_level)
+    set_up_logging(config.agent.log_level, log_format=config.agent.log_format)
     try:
         sys.exit(run_agent(config))
     except ConfigError as error:
-        _bad_config(file or config_path or DEFAULT_CONFIG, error.problems)
+        bad_config(path, error.problems)
 
 
 @main.command()
@@ -74,51 +99,21 @@ def demo(once: bool, state_dir: Path | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def check_config(file: Path) -> None:
     """Check a configuration file and list every problem in it."""
-    config = _load(file)
+    config = load_config(file)
     from agent.app import hardware_problems
-    from agent.config_check import find_problems
+    from agent.config_check import find_problems, web_problems
 
     problems = sorted(
-        [*find_problems(config), *hardware_problems(config)], key=lambda problem: problem.line or 0
+        [*find_problems(config), *hardware_problems(config), *web_problems(config)],
+        key=lambda problem: problem.line or 0,
     )
     if problems:
-        _bad_config(file, problems)
+        bad_config(file, problems)
     click.echo(f"{file}: no problem found")
 
 
-def _agent_options(command: Command) -> Command:
-    """Options that say which agent is meant; the command gets an ApiClient as `agent`."""
-
-    @config_option
-    @click.option(
-        "--state-dir",
-        type=click.Path(path_type=Path),
-        envvar="EVSE_AGENT_STATE_DIR",
-        help="State directory of the agent [default: as the configuration file says].",
-    )
-    @functools.wraps(command)
-    def wrapped(*args: Any, config_path: Path | None, state_dir: Path | None, **options: Any) -> None:
-        from agent.web.client import ApiClient, ApiError, NoAgent
-
-        socket_path = _find_socket(config_path, state_dir)
-        try:
-            command(*args, agent=ApiClient(socket_path), **options)
-        except NoAgent:
-            _fail(
-                ExitCode.NO_AGENT,
-                f"no agent runs on {socket_path}: start one with `evse-agent run` or `evse-agent demo`, "
-                "or name its state directory with --state-dir",
-            )
-        except PermissionError:
-            _fail(ExitCode.FAILED, f"{socket_path} may be used by its owner and group only")
-        except ApiError as error:
-            _fail(ExitCode.FAILED, str(error))
-
-    return wrapped
-
-
 @main.command()
-@_agent_options
+@agent_options
 @click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
 def status(agent: Any, as_json: bool) -> None:
     """Show the station, its EVSEs and the connection to the CSMS."""
@@ -129,23 +124,27 @@ def status(agent: Any, as_json: bool) -> None:
 
 
 @main.command()
-@_agent_options
+@agent_options
 @click.option("--follow", "-f", is_flag=True, help="Go on with every new message until Ctrl-C.")
 @click.option("--action", "-a", help="Only this action and its answers, e.g. MeterValues.")
+@click.option(
+    "--direction", "-d", type=click.Choice(["in", "out"]), help="in: of the CSMS; out: of the station."
+)
+@click.option("--text", "-t", help="Only messages that contain this, in any case.")
 @click.option(
     "--limit", "-n", type=click.IntRange(1), default=20, show_default=True, help="How many old messages."
 )
 @click.option("--full", is_flag=True, help="Do not cut long lines.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def messages(agent: Any, follow: bool, action: str | None, limit: int, full: bool, as_json: bool) -> None:
+def messages(agent: Any, follow: bool, limit: int, full: bool, as_json: bool, **chosen: str | None) -> None:
     """Show the OCPP messages of the last minutes. Secrets are hidden."""
     from agent.cli_output import message_line
 
     width = None if full or not sys.stdout.isatty() else shutil.get_terminal_size().columns
     if follow:
-        entries = agent.stream("/api/v1/messages", follow="true", action=action, limit=limit)
+        entries = agent.stream("/api/v1/messages", follow="true", limit=limit, **chosen)
     else:
-        entries = agent.get("/api/v1/messages", action=action, limit=limit)["messages"]
+        entries = agent.get("/api/v1/messages", limit=limit, **chosen)["messages"]
     with contextlib.suppress(KeyboardInterrupt):  # the way to end --follow
         for entry in entries:
             click.echo(_json(entry, indent=None) if as_json else message_line(entry, width))
@@ -155,17 +154,21 @@ def messages(agent: Any, follow: bool, action: str | None, limit: int, full: boo
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, writable=True))
 @click.option("--since", "oldest", help="Leave out what is older, e.g. 2026-01-31T12:00:00Z.")
 @click.option("--until", "latest", help="Leave out what is younger.")
-@_agent_options
+@agent_options
 def diagnostics(agent: Any, file: Path, oldest: str | None, latest: str | None) -> None:
     """Write what GetDiagnostics would upload into FILE (tar.gz). Secrets are hidden."""
+    from agent.terminal_progress import TerminalProgress
+
     part = file.with_name(file.name + ".part")
     try:
         out = part.open("wb")
     except OSError as error:
-        _fail(ExitCode.FAILED, f"{file} cannot be written: {error.strerror}")
+        fail(ExitCode.FAILED, f"{file} cannot be written: {error.strerror}")
     try:
         with out:
-            agent.download("/api/v1/diagnostics", out, oldest=oldest, latest=latest)
+            bar = TerminalProgress("diagnostics")
+            agent.download("/api/v1/diagnostics", out, on_progress=bar.show, oldest=oldest, latest=latest)
+            bar.clear()
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
@@ -179,7 +182,7 @@ def diagnostics(agent: Any, file: Path, oldest: str | None, latest: str | None) 
 @click.option(
     "--local", is_flag=True, help="Run the vendor command on this station instead of sending it to the CSMS."
 )
-@_agent_options
+@agent_options
 def data_transfer(
     agent: Any, vendor_id: str, message_id: str | None, content: str | None, local: bool
 ) -> None:
@@ -190,16 +193,31 @@ def data_transfer(
     if content is not None:
         body["data"] = _json_or_text(content)
     answer = agent.post("/api/v1/data-transfer", body)
-    click.echo(answer["status"] + (f": {answer['reason']}" if answer["reason"] else ""))
+    click.echo(printable(answer["status"] + (f": {answer['reason']}" if answer["reason"] else "")))
     if answer["data"] is not None:
-        click.echo(answer["data"] if isinstance(answer["data"], str) else _json(answer["data"]))
+        is_text = isinstance(answer["data"], str)
+        click.echo(printable(answer["data"], keep="\n\t") if is_text else _json(answer["data"]))
     if answer["status"] != "Accepted":
         sys.exit(ExitCode.FAILED)
 
 
 @main.command()
+@agent_options
+@click.option(
+    "--limit", "-n", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many rows."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def audit(agent: Any, limit: int, as_json: bool) -> None:
+    """Show who did what on the page, the local API and by vendor commands, oldest first."""
+    from agent.cli_output import audit_line
+
+    for row in reversed(agent.get("/api/v1/audit", limit=limit)["audit"]):
+        click.echo(_json(row, indent=None) if as_json else audit_line(row))
+
+
+@main.command()
 @click.argument("command", type=click.Choice(["connect", "disconnect"]))
-@_agent_options
+@agent_options
 def link(agent: Any, command: str) -> None:
     """Connect to the CSMS, or disconnect and stay offline."""
     agent.post("/api/v1/link", {"command": command})
@@ -225,7 +243,7 @@ _evse_argument = click.argument("evse", type=click.IntRange(1), default=1)
 )
 @click.option("--connector", "connector_id", type=click.IntRange(1), help="Connector of the EVSE.")
 @click.option("--half-in", "is_half_in", is_flag=True, default=None, help="So that it cannot be locked.")
-@_agent_options
+@agent_options
 def plug(agent: Any, evse: int, **car: object) -> None:
     """Plug a car into EVSE [1]."""
     given = {name: value for name, value in car.items() if value is not None}
@@ -235,7 +253,7 @@ def plug(agent: Any, evse: int, **car: object) -> None:
 @sim.command()
 @_evse_argument
 @click.option("--torn-out", is_flag=True, help="At once, under load.")
-@_agent_options
+@agent_options
 def unplug(agent: Any, evse: int, torn_out: bool) -> None:
     """Pull the cable out of EVSE [1]."""
     agent.post(f"/sim/v1/evse/{evse}/unplug", {"is_torn_out": torn_out})
@@ -243,7 +261,7 @@ def unplug(agent: Any, evse: int, torn_out: bool) -> None:
 
 @sim.command()
 @_evse_argument
-@_agent_options
+@agent_options
 def pause(agent: Any, evse: int) -> None:
     """Let the EV stop asking for power."""
     agent.post(f"/sim/v1/evse/{evse}/pause", {})
@@ -251,7 +269,7 @@ def pause(agent: Any, evse: int) -> None:
 
 @sim.command()
 @_evse_argument
-@_agent_options
+@agent_options
 def resume(agent: Any, evse: int) -> None:
     """Let the EV ask for power again."""
     agent.post(f"/sim/v1/evse/{evse}/resume", {})
@@ -263,7 +281,7 @@ def resume(agent: Any, evse: int) -> None:
 @click.option(
     "--evse", "evses", type=click.IntRange(1), multiple=True, help="EVSE of the reader; repeatable [all]."
 )
-@_agent_options
+@agent_options
 def tap(agent: Any, id_token: str, token_type: str, evses: tuple[int, ...]) -> None:
     """Hold a card to the reader."""
     agent.post("/sim/v1/tap", {"id_token": id_token, "type": token_type, "evses": list(evses)})
@@ -272,7 +290,7 @@ def tap(agent: Any, id_token: str, token_type: str, evses: tuple[int, ...]) -> N
 @sim.command()
 @click.argument("code")
 @_evse_argument
-@_agent_options
+@agent_options
 def fault(agent: Any, code: str, evse: int) -> None:
     """Break something: CODE is a fault code such as rcd_dc."""
     agent.post(f"/sim/v1/evse/{evse}/fault", {"code": code})
@@ -281,50 +299,14 @@ def fault(agent: Any, code: str, evse: int) -> None:
 @sim.command("clear-fault")
 @click.argument("code")
 @_evse_argument
-@_agent_options
+@agent_options
 def clear_fault(agent: Any, code: str, evse: int) -> None:
     """Mend it again."""
     agent.delete(f"/sim/v1/evse/{evse}/fault/{code}")
 
 
-def _load(path: Path) -> Any:
-    from agent.config import load
-    from agent.errors import ConfigError
-
-    try:
-        return load(path)
-    except ConfigError as error:
-        from agent.config_check import all_problems
-
-        _bad_config(path, all_problems(path, error.problems))
-
-
-def _fail(code: ExitCode, message: str) -> NoReturn:
-    click.echo(f"Error: {message}", err=True)
-    sys.exit(code)
-
-
-def _bad_config(path: Path, problems: list[Any]) -> NoReturn:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    listed = "\n".join(f"  {problem}" for problem in problems)
-    _fail(ExitCode.BAD_CONFIG, f"{path} has {count}:\n{listed}")
-
-
-def _find_socket(config_path: Path | None, state_dir: Path | None) -> Path:
-    from agent.config import AgentConfig, socket_path
-
-    if state_dir is not None:
-        return socket_path(state_dir)
-    if config_path is not None or os.access(DEFAULT_CONFIG, os.R_OK):
-        found: Path = _load(config_path or DEFAULT_CONFIG).socket_path
-        return found
-    return socket_path(Path(AgentConfig().state_dir))
-
-
 def _json(content: object, indent: int | None = 2) -> str:
-    import json
-
-    return json.dumps(content, indent=indent, ensure_ascii=False)
+    return printable_json(content, indent)
 
 
 def _json_or_text(text: str) -> object:

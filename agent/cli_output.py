@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+
+from agent.printable import printable
 
 Json = dict[str, Any]
 
@@ -50,8 +53,15 @@ def status_text(status: Json) -> str:
         lines += [f"EVSE {evse['evse_id']} fault: {_fault(fault)}" for fault in evse["faults"]]
         lines += [f"EVSE {evse['evse_id']} limit: {limit}" for limit in _limit(evse.get("limit"))]
         if evse.get("display") is not None:
-            lines.append(f"EVSE {evse['evse_id']} display: {_one_line(evse['display']['content'])}")
-    return "\n".join(lines)
+            lines.append(f"EVSE {evse['evse_id']} display: {evse['display']['content']}")
+    return _lines(lines)
+
+
+def audit_line(row: Json) -> str:
+    """When, who, what, at which EVSE, outcome and detail."""
+    where = f" EVSE {row['evse_id']}" if row["evse_id"] else ""
+    detail = f" ({row['detail']})" if row["detail"] else ""
+    return printable(f"{row['at']} {row['source']}: {row['action']}{where}{detail}: {row['outcome']}")
 
 
 def _evse_row(evse: Json) -> tuple[str, ...]:
@@ -86,12 +96,14 @@ def _external(limit: Json) -> str:
     first = limit["periods"][0]
     more = f" and {len(limit['periods']) - 1} more periods" if len(limit["periods"]) > 1 else ""
     length = "" if limit["duration_s"] is None else f" for {limit['duration_s']} s"
-    return f"{first['limit']:g} {limit['unit']}{more} by {limit['origin']} since {limit['starts_at']}{length}"
+    where = f"EVSE {limit['evse_id']} " if limit.get("evse_id") else ""
+    what = f"{where}{first['limit']:g} {limit['unit']}{more}"
+    return f"{what} by {limit['origin']} since {limit['starts_at']}{length}"
 
 
-def _one_line(content: str) -> str:
-    """A message of the CSMS must not write over the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in content)
+def _lines(lines: Sequence[str]) -> str:
+    """Words of the CSMS, or of a card, must not write over the terminal."""
+    return "\n".join(printable(line) for line in lines)
 
 
 def _kwh(energy_wh: float | None) -> str:
@@ -126,5 +138,86 @@ def message_line(entry: Json, width: int | None = None) -> str:
     arrow = "->" if entry["direction"] == "out" else "<-"
     at = entry["at"][11:23].rstrip("Z")
     content = json.dumps(entry["payload"], ensure_ascii=False, separators=(",", ":"))
-    line = f"{at:<12}  {arrow} {entry['type']:<9} {entry['action'] or '?':<24} {content}"
+    line = printable(f"{at:<12}  {arrow} {entry['type']:<9} {entry['action'] or '?':<24} {content}")
     return line if width is None or len(line) <= width else line[: max(1, width - 1)] + "…"
+
+
+def session_table(sessions: Sequence[Json]) -> str:
+    """The answer of GET /api/v1/sessions for a terminal; times are local."""
+    if not sessions:
+        return "No sessions."
+    head = ("Began", "Lasted", "EVSE", "Token", "Energy", "Max", "Paused", "Cost", "Ended", "Id")
+    lines = table([head, *(_session_row(each) for each in sessions)])
+    total_wh = sum(each["energy_wh"] for each in sessions)
+    return _lines([*lines, "", f"{count_text(len(sessions))}, {total_wh / 1000:.2f} kWh"])
+
+
+def count_text(count: int) -> str:
+    return "1 session" if count == 1 else f"{count} sessions"
+
+
+def _session_row(session: Json) -> tuple[str, ...]:
+    paused_s = session["suspended_ev_s"] + session["suspended_evse_s"]
+    return (
+        local_time(session["started_at"]),
+        duration_text(session["duration_s"]),
+        str(session["evse_id"]),
+        session["id_token"] or "-",
+        f"{session['energy_wh'] / 1000:.2f} kWh",
+        _kw(session["max_power_w"]),
+        duration_text(paused_s) if paused_s >= 1 else "-",
+        session["cost"] or "-",
+        session["stop_reason"] or "running",
+        session["session_id"][:8],
+    )
+
+
+def session_text(session: Json) -> str:
+    """The answer of GET /api/v1/sessions/{id} for a terminal."""
+    stopped = session["stopped_at"]
+    reference = session["reference"]
+    rows = [
+        ("Session", session["session_id"]),
+        ("At the CSMS", "not told yet" if reference is None else reference),
+        ("EVSE", f"{session['evse_id']}, connector {session['connector_id']}"),
+        ("Token", session["id_token"] or "-"),
+        ("Began", local_time(session["started_at"])),
+        ("Ended", "still running" if stopped is None else f"{local_time(stopped)}, {session['stop_reason']}"),
+        ("Lasted", duration_text(session["duration_s"])),
+        ("Charging", duration_text(session["charging_s"])),
+        (
+            "Paused",
+            f"{duration_text(session['suspended_ev_s'])} by the EV, "
+            f"{duration_text(session['suspended_evse_s'])} by the station",
+        ),
+        ("Energy", _kwh(session["energy_wh"])),
+        ("Meter", f"{_kwh(session['meter_start_wh'])} to {_kwh(session['meter_stop_wh'])}"),
+        ("Max power", _kw(session["max_power_w"])),
+        ("Cost", session["cost"] or "-"),
+        (
+            "Samples",
+            f"{len(session['samples'])}, one every {session['pace_s']} s"
+            if session["samples"]
+            else "none kept",
+        ),
+    ]
+    return _lines([f"{name:<12} {value}" for name, value in rows])
+
+
+def local_time(at: str) -> str:
+    """Of a time in UTC, to the second, in the zone of this machine."""
+    return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def duration_text(seconds: float) -> str:
+    """ "1 h 05 min", "5 min 03 s", "12 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _kw(power_w: float | None) -> str:
+    return "-" if power_w is None else f"{power_w / 1000:.1f} kW"

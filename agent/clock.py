@@ -39,6 +39,7 @@ class SystemClock:
         self._is_synchronized = False
         self._has_complained = False
         self._anchor_at = system_now().astimezone(UTC)
+        self._anchor_timestamp = self._anchor_at.timestamp()
         self._anchor_time = loop.time()
         self._floor_at: datetime | None = None
         self._floor_time = 0.0
@@ -47,6 +48,12 @@ class SystemClock:
         """Aware UTC. Never goes back but by `synchronize`."""
         self._await_system_clock()
         return self._elapsed()
+
+    def timestamp(self) -> float:
+        """`now` in seconds since 1970, for what is stamped often."""
+        if not self._is_synchronized or self._floor_at is not None:  # there is more to look at
+            return self.now().timestamp()
+        return self._anchor_timestamp + (self._loop.time() - self._anchor_time)
 
     def time(self) -> float:
         """Monotonic seconds (loop time)."""
@@ -103,6 +110,7 @@ class SystemClock:
     def _anchor(self, at: datetime) -> None:
         self._floor_at = None
         self._anchor_at = at.astimezone(UTC)
+        self._anchor_timestamp = self._anchor_at.timestamp()
         self._anchor_time = self._loop.time()
 
     def _elapsed(self) -> datetime:

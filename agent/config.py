@@ -7,7 +7,6 @@ both. Keys: docs/configuration.md.
 """
 
 import difflib
-import ipaddress
 import os
 import re
 import tomllib
@@ -19,6 +18,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 from agent.config_hal import BAUD_RATES, EVSES_MAX, GpioConfig, MeterConfig, ReaderConfig
+from agent.config_mqtt import MqttConfig, check_mqtt
+from agent.config_web import WebConfig, check_web
 from agent.errors import ConfigError, Problem
 from agent.toml_lines import KeyLines, KeyPath, scan
 
@@ -88,24 +89,18 @@ class AgentConfig:
     state_dir: str = "/var/lib/evse-agent"
     on_reset: str = _key("exit", choices=("exit", "restart"))
     log_level: str = _key("info", choices=("debug", "info", "warning", "error"))
+    log_format: str = _key("text", choices=("text", "json"))
     message_journal: int = _key(500, least=10, most=10_000)
     """How many OCPP messages `evse-agent messages` can show."""
+    message_journal_bytes: int = _key(2_097_152, least=65_536, most=67_108_864)
+    """Of them all together; the oldest go first."""
     log_file_bytes: int = _key(1_048_576, least=0, most=67_108_864)
     """Of one file of the log in the state directory; 0 = no log on disk."""
     log_files: int = _key(4, least=1, most=50)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebConfig:
-    listen: str = ""
-    """Loopback address and port; empty = unix socket only."""
-
-    @property
-    def address(self) -> tuple[str, int] | None:
-        if not self.listen:
-            return None
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+    sessions_kept: int = _key(1000, least=1, most=10_000)
+    """Of how many sessions the curve of power and current is kept."""
+    session_days: int = _key(365, least=0, most=36_500)
+    """For how long, and for how long it is known who charged; 0 = as long as there are not too many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +222,8 @@ class Config:
     station: StationConfig
     csms: CsmsConfig
     agent: AgentConfig = AgentConfig()
-    web: WebConfig = WebConfig()
+    web: WebConfig = field(default_factory=WebConfig)
+    mqtt: MqttConfig = field(default_factory=MqttConfig)
     hal: HalSection = HalSection()
     settings: Mapping[str, str] = field(default_factory=dict)
     vendor: VendorConfig = VendorConfig()
@@ -520,22 +516,6 @@ def _check_csms(csms: CsmsConfig) -> Iterator[tuple[KeyPath, str]]:
         yield ("backoff_first_s",), "is longer than backoff_max_s"
 
 
-def _check_web(web: WebConfig) -> Iterator[tuple[KeyPath, str]]:
-    if not web.listen:
-        return
-    host, _, port = web.listen.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        yield ("listen",), 'must look like "127.0.0.1:8080"'
-        return
-    host = host.strip("[]")
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        yield ("listen",), f"{host} is not a loopback address: the local API has no authentication yet"
-
-
 def _check_hal(hal: HalSection) -> Iterator[tuple[KeyPath, str]]:
     if hal.driver == "board" and not hal.board.port:
         yield ("board", "port"), "is needed with the board driver"
@@ -586,7 +566,8 @@ def _has_colon_in_user_name(sections: Mapping[str, Any]) -> bool:
 
 _CHECKS: Mapping[str, Callable[[Any], Iterator[tuple[KeyPath, str]]]] = {
     "csms": _check_csms,
-    "web": _check_web,
+    "web": check_web,
+    "mqtt": check_mqtt,
     "hal": _check_hal,
     "vendor": _check_vendor,
     "update": _check_update,

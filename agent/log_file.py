@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.log import redact_text
+from agent.log_fields import fields_of, suffix
+from agent.printable import printable
 
 BACKLOG_LINES = 10_000
 """Entries that wait for the disk at most; then the oldest ones go."""
@@ -59,7 +61,8 @@ class LogFile(logging.Handler):
 
     def _line(self, record: logging.LogRecord) -> str:
         at = self._now().astimezone(UTC)
-        text = redact_text(self.format(record)).replace("\n", "\n  ")
+        message, *traceback = printable(redact_text(self.format(record)), keep="\n\t").split("\n")
+        text = "\n  ".join((message + suffix(fields_of(record)), *traceback))
         stamp = f"{at.strftime(_STAMP)}.{at.microsecond // 1000:03d}Z"
         return f"{stamp} {record.levelname} {record.name}: {text}\n"
 

@@ -15,8 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.helpers.virtual_time import VirtualTimeLoop
+
+# No test asserts a wall-clock time, hypothesis's own limits for one example and for its input included.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

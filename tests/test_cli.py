@@ -94,6 +94,8 @@ async def test_messages_are_lines_with_direction_action_and_payload(bench: WebBe
     assert re.fullmatch(r"\S+  <- result    Heartbeat +\{\"currentTime\":\"2026-01-01T00:00:00Z\"\}", second)
     as_json = (await call(bench, "messages", "--limit", "1", "--json")).output
     assert json.loads(as_json)["action"] == "Reset"
+    assert "Reset" in (await call(bench, "messages", "--direction", "in", "--text", "soft")).output
+    assert (await call(bench, "messages", "--direction", "out", "--text", "soft")).output == ""
 
 
 async def test_following_shows_old_and_new_messages_until_the_agent_ends(
@@ -277,7 +279,9 @@ async def test_diagnostics_are_written_into_the_file(bench: WebBench, tmp_path: 
 
 def verbs(group: click.Group, prefix: str = "") -> list[str]:
     found = []
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         if isinstance(command, click.Group):
             found += verbs(command, f"{prefix}{name} ")
         else:
@@ -293,7 +297,9 @@ def test_every_verb_with_its_options_and_every_exit_code_is_in_the_documentation
         command: click.Command = main
         for part in name.split():
             assert isinstance(command, click.Group)
-            command = command.commands[part]
+            found = command.get_command(click.Context(command), part)
+            assert found is not None
+            command = found
         section = text.split(f"### `{name}`")[1].split("\n### ")[0]
         for parameter in command.params:
             if isinstance(parameter, click.Option) and parameter.opts[0] not in ("--config", "--state-dir"):

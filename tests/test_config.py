@@ -81,12 +81,13 @@ def test_an_empty_file_names_every_missing_key() -> None:
 def test_all_problems_are_listed_at_once_in_the_order_of_their_lines() -> None:
     text = (
         SMALLEST.replace('"Example"', "7")
-        + 'security_profile = 9\n[web]\nlisten = "0.0.0.0:80"\n[hal]\ndriver = "simm"\n'
+        + 'security_profile = 9\n[web]\nlisten = "charger.local:80"\n[hal]\ndriver = "simm"\n'
     )
     assert problems_of(text) == [
         "line 3: station.vendor: must be a text, not a whole number",
         "line 7: csms.security_profile: is 9, but must be at most 3",
-        "line 9: web.listen: 0.0.0.0 is not a loopback address: the local API has no authentication yet",
+        "line 9: web.listen: charger.local is no IP address; "
+        'all addresses of this machine are "0.0.0.0" or "[::]"',
         "line 11: hal.driver: is 'simm', but must be one of sim, board; did you mean sim?",
     ]
 
@@ -111,23 +112,29 @@ def test_a_whole_number_is_fine_where_a_fraction_is_and_true_is_no_number() -> N
     assert "must be a number, not true or false" in problem
 
 
-@pytest.mark.parametrize("listen", ["0.0.0.0:80", "192.168.1.4:80", "example.com:80", "[::]:80"])
-def test_the_local_api_listens_on_loopback_only(listen: str) -> None:
-    (problem,) = problems_of(SMALLEST + f'[web]\nlisten = "{listen}"\n')
-    assert "is not a loopback address" in problem
-
-
 @pytest.mark.parametrize(
     ("listen", "address"),
     [
         ("127.0.0.1:0", ("127.0.0.1", 0)),
         ("localhost:8080", ("localhost", 8080)),
         ("[::1]:80", ("::1", 80)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::]:80", ("::", 80)),
+        ("192.168.1.4:80", ("192.168.1.4", 80)),
         ("", None),
     ],
 )
-def test_loopback_addresses_of_both_families(listen: str, address: tuple[str, int] | None) -> None:
+def test_addresses_of_both_families(listen: str, address: tuple[str, int] | None) -> None:
     assert parse(SMALLEST + f'[web]\nlisten = "{listen}"\n').web.address == address
+
+
+def test_a_certificate_needs_its_key() -> None:
+    assert problems_of(SMALLEST + '[web]\ncertificate_file = "c.pem"\n') == [
+        "line 7: web.key_file: is needed with certificate_file"
+    ]
+    assert problems_of(SMALLEST + '[web]\nkey_file = "k.pem"\n') == [
+        "line 7: web.certificate_file: is needed with key_file"
+    ]
 
 
 @pytest.mark.parametrize("listen", ["8080", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:99999"])

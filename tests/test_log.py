@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent import log as log_module
 from agent.log import HIDDEN, LONGEST_KEPT, MessageJournal, redact, redact_text, set_up_logging
 
 
@@ -91,7 +92,7 @@ def test_levels_become_journald_prefixes_on_every_line(root_logger: logging.Logg
     log.error("two\nlines")
     log.warning("w")
     log.debug("d")
-    assert stream.getvalue().splitlines() == ["<3>x: two", "<3>lines", "<4>x: w", "<7>x: d"]
+    assert stream.getvalue().splitlines() == ["<3>x: two", "<3>  lines", "<4>x: w", "<7>x: d"]
 
 
 def test_a_terminal_gets_times_and_no_prefixes(root_logger: logging.Logger) -> None:
@@ -202,12 +203,116 @@ def test_shown_messages_hide_secrets() -> None:
     assert messages.entries()[0].payload == {"key": "AuthorizationKey", "value": HIDDEN}
 
 
-def test_a_giant_message_is_cut_so_that_memory_stays_bounded() -> None:
+def test_a_giant_message_is_cut_and_still_known_by_its_action() -> None:
     messages = journal()
     messages.record("in", '[2,"1","DataTransfer",{"data":"' + "x" * 1_000_000 + '"}]')
+    messages.record("out", '[3,"1",{"status":"' + "y" * 1_000_000 + '"}]')
+    call, result = messages.entries()
+    assert (call.type, call.action, call.message_id) == ("call", "DataTransfer", "1")
+    assert (result.type, result.action) == ("result", "DataTransfer")
+    assert call.payload["characters"] > 1_000_000
+    assert len(call.payload["beginning"]) <= LONGEST_KEPT
+
+
+def test_all_messages_together_are_bounded_in_bytes_and_the_latest_stays() -> None:
+    messages = MessageJournal(10_000, most_bytes=200_000)
+    for number in range(100):
+        messages.record("out", f'[2,"{number}","DataTransfer",{{"data":"' + "x" * 20_000 + '"}]')
+    kept = messages.entries()
+    assert 5 <= len(kept) <= 10
+    assert kept[-1].number == 100
+    messages.record(
+        "in", '[2,"é","DataTransfer",{"data":"' + "\N{GRINNING FACE}" * 100_000 + '"}]'
+    )  # 4 bytes a letter
+    assert messages.entries()[-1].message_id == "é"
+    assert len(messages.entries()) <= 5
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '[2,"1","DataTransfer",{"password":"hunter2 with \\"quotes\\" and hunter2","x":"'
+        + "x" * 50_000
+        + '"}]',
+        '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"hunter2 hunter2","x":"'
+        + "x" * 50_000,
+        '[2,"1","X",{"k":"-----BEGIN EC PRIVATE KEY-----\\nhunter2'
+        + "x" * 50_000
+        + '-----END EC PRIVATE KEY-----"}]',
+        '[2,"1","X",{"x":"' + "x" * 32_700 + '","password":"hunter2 and more of hunter2"}]',
+    ],
+)
+def test_a_message_that_is_cut_shows_no_secret(frame: str) -> None:
+    messages = journal()
+    messages.record("in", frame)
     (entry,) = messages.entries()
-    assert entry.type == "malformed"
-    assert len(entry.payload) <= LONGEST_KEPT
+    assert "hunter2" not in str(entry.payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {
+            "connectionData": {
+                "vpn": {"server": "vpn.example", "user": "me", "password": "hunter2", "key": "hunter2"}
+            }
+        },
+        {"connectionData": {"apn": {"apn": "internet", "simPin": "hunter2", "apnPassword": "x"}}},
+        {"data": "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----"},
+        {"data": "cut off: -----BEGIN RSA PRIVATE KEY-----\nhunter2"},
+        {"privateKey": "hunter2", "passphrase": "hunter2"},
+    ],
+)
+def test_keys_and_passwords_of_networks_and_certificates_are_hidden(payload: dict[str, object]) -> None:
+    assert "hunter2" not in json.dumps(redact(payload))
+
+
+def test_a_certificate_is_no_secret() -> None:
+    certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+    assert redact({"certificate": certificate}) == {"certificate": certificate}
+    assert redact_text(certificate) == certificate
+
+
+def test_messages_are_chosen_by_direction_and_by_what_they_contain() -> None:
+    messages = journal()
+    messages.record("out", '[2,"1","Authorize",{"idTag":"TAG1"}]')
+    messages.record("in", '[3,"1",{"idTagInfo":{"status":"Accepted"}}]')
+    messages.record("in", '[2,"2","ChangeConfiguration",{"key":"AuthorizationKey","value":"hunter2"}]')
+
+    def numbers(**chosen: object) -> list[int]:
+        return [entry.number for entry in messages.entries(**chosen)]  # type: ignore[arg-type]
+
+    assert numbers(direction="in") == [2, 3]
+    assert numbers(text="tag1") == [1]
+    assert numbers(text="ACCEPTED", action="authorize") == [2]
+    assert numbers(text="hunter2") == [], "what is hidden cannot be found, either"
+    assert numbers(text="authorize") == [1, 2]
+    assert numbers(direction="out", limit=1) == [1]
+
+
+def test_only_what_is_asked_for_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = MessageJournal(500)
+    for number in range(500):
+        messages.record("out", f'[2,"{number}","Heartbeat",{{}}]')
+    parsed: list[str] = []
+    parse = log_module._parse
+    monkeypatch.setattr(log_module, "_parse", lambda text: parsed.append(text) or parse(text))
+    messages.record("in", '[3,"499",{"currentTime":"2026-01-01T00:00:00Z"}]')
+    (entry,) = messages.entries(after=500)
+    assert (entry.action, len(parsed)) == ("Heartbeat", 1)
+    assert messages.entries(action="Reset") == []
+    assert len(parsed) == 1
+    assert len(messages.entries(limit=3)) == 3
+    assert len(parsed) == 4
+
+
+def test_actions_of_answers_are_found_after_days_of_messages() -> None:
+    messages = journal(3)
+    for number in range(1000):
+        messages.record("out", f'[2,"{number}","Heartbeat",{{}}]')
+        messages.record("in", f'[3,"{number}",{{}}]')
+        assert messages.entries(after=messages.count - 1)[0].action == "Heartbeat"
+    assert len(messages._actions) <= 2 * 3 + 1
 
 
 def test_a_listener_hears_of_every_message_until_it_stops() -> None:
@@ -219,3 +324,24 @@ def test_a_listener_hears_of_every_message_until_it_stops() -> None:
     stop()
     messages.record("in", "z")
     assert heard == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        json.dumps({"password": "hunter2 hunter2", "ssid": "home"}),
+        json.dumps([{"key": "AuthorizationKey", "value": "hunter2 hunter2"}, {"ssid": "home"}]),
+        json.dumps({"in": json.dumps({"simPin": "hunter2 hunter2", "ssid": "home"})}),
+        ' {"ssid": "home", "password": "hunter2 hunter2" and no JSON',
+    ],
+)
+def test_secrets_are_hidden_in_json_inside_of_a_text(data: str) -> None:
+    """DataTransfer of 1.6 has nothing else."""
+    shown = json.dumps(redact({"vendorId": "x", "data": data}))
+    assert "hunter2" not in shown
+    assert "home" in shown
+
+
+@pytest.mark.parametrize("data", ['{"a":  1.0}', "[", "{}", '{"a": "\\u00e9"}', "[" * 5000])
+def test_json_inside_of_a_text_without_a_secret_stays_as_it_is(data: str) -> None:
+    assert redact({"data": data}) == {"data": data}

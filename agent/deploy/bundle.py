@@ -78,9 +78,11 @@ def platform_arguments(machine: str, python: str) -> list[str]:
 
 
 def wanted(source: Path) -> list[str]:
-    """Requirements of the agent with GPIO, and the tools; the lock is for CPython on Linux, so without markers."""
+    """Requirements of the agent with GPIO and MQTT, and the tools; the lock is for CPython on Linux, so without
+    markers."""
     project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
-    asked = [*project["dependencies"], *project["optional-dependencies"]["gpio"], *TOOLS]
+    extras = project["optional-dependencies"]
+    asked = [*project["dependencies"], *extras["gpio"], *extras["mqtt"], *TOOLS]
     return [requirement.split(";")[0].strip() for requirement in asked]
 
 

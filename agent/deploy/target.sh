@@ -528,6 +528,15 @@ asyncio.run(ask_board(sys.argv[1], 115200, "deploy", lambda board: board.reboot(
     return 1
 }
 
+# count_files TOTAL: a word now and then about the files that mpremote names; it takes a minute in all.
+count_files() {
+    local sent=0
+    while IFS= read -r _; do
+        sent=$((sent + 1))
+        [ $((sent % 10)) -ne 0 ] || say "$((sent < $1 ? sent : $1)) of $1 files are on the board"
+    done
+}
+
 # firmware BUNDLE VERSION FORCE: flash the I/O board when it says another version and no car is there.
 firmware() {
     local port version=$2 python found cars pcb has_pcb
@@ -558,7 +567,7 @@ firmware() {
     # main.py last: with half of the files on it the board stays in its prompt, and outputs on their safe side.
     if "${tool[@]}" resume exec 'import os; "main.py" in os.listdir() and os.remove("main.py")' &&
         { "${tool[@]}" resume fs rm -r :board >/dev/null 2>&1 || true; } &&
-        "${tool[@]}" resume fs cp -r "$1/board" : >/dev/null &&
+        PYTHONUNBUFFERED=1 "${tool[@]}" resume fs cp -r "$1/board" : | count_files "$(find "$1/board" -type f | wc -l)" &&
         "${tool[@]}" resume fs cp "$1/pcb.txt" :pcb.txt >/dev/null &&
         "${tool[@]}" resume fs cp "$1/main.py" :main.py >/dev/null &&
         "${tool[@]}" resume reset; then

@@ -18,6 +18,7 @@ from agent.charging.requests import UploadAnswer, UploadLog
 from agent.charging.settings import Settings
 from agent.config import Config
 from agent.log_file import LogFile
+from agent.progress import Report, report_nothing
 
 if TYPE_CHECKING:
     from agent.diagnostics.collecting import Collection, Sources
@@ -42,16 +43,27 @@ class Diagnostics:
     """Implements `charging.ports.LogUploads`, and gives archives to people on this machine."""
 
     def __init__(
-        self, station: "StationPort", sources: "Callable[[], Sources]", roots: Callable[[], str]
+        self,
+        station: "StationPort",
+        sources: "Callable[[], Sources]",
+        roots: Callable[[], str],
+        report: Report = report_nothing,
+        *,
+        folder: Path,
     ) -> None:
         """`sources` is called once, when it is first needed. `roots`: the installed root certificates of the CSMS as
-        PEM; it blocks and raises OSError."""
+        PEM; it blocks and raises OSError. `folder`: of the file on its way and its order."""
+        self._folder = folder
+        self._ordered = asyncio.Event()
         self._station = station
         self._make_sources = sources
         self._roots = roots
+        self._report = report
 
     async def order(self, request: UploadLog) -> UploadAnswer:
-        return await self._uploads.order(request)
+        answer = await self._uploads.order(request)
+        self._ordered.set()
+        return answer
 
     async def archive(self, oldest: datetime | None, latest: datetime | None) -> Path:
         """See `Collection.archive`. Raises OSError, StoreError."""
@@ -70,9 +82,19 @@ class Diagnostics:
         await asyncio.to_thread(keep, path, messages, most, sources.secrets())
 
     async def run(self, turn: Callable[[], Awaitable[object]]) -> None:
-        """Once `turn` has come, for ever."""
+        """Once `turn` has come, for ever. Until there is an order, also one of before a restart, it needs no memory."""
         await turn()
+        if not await asyncio.to_thread(self._has_leftovers):
+            await self._ordered.wait()
         await self._uploads.run()
+
+    def _has_leftovers(self) -> bool:
+        try:
+            return any(self._folder.iterdir())
+        except FileNotFoundError:
+            return False
+        except OSError:  # who works there says what is wrong
+            return True
 
     @cached_property
     def _sources(self) -> "Sources":
@@ -92,13 +114,15 @@ class Diagnostics:
         sources = self._sources
         config, settings = sources.config, sources.settings
         rules = UploadRules(
-            folder=config.state_dir / FOLDER,
+            folder=self._folder,
             identity=config.station.identity,
             protocols=lambda: settings.listed("file_transfer_protocols"),
             trust=lambda: authorities(config.csms.ca_file, self._roots()),
             known_hosts=config.known_hosts,
         )
-        return Uploads(self._station, sources.clock, self._collection, sources.security_log, rules)
+        return Uploads(
+            self._station, sources.clock, self._collection, sources.security_log, rules, self._report
+        )
 
 
 def secrets_of(config: Config, settings: Settings) -> "Callable[[], Secrets]":

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from agent.charging import reasons
 from agent.charging.diagnostics import Period, file_name, period_of, retries_of
 from agent.charging.facts import DurableFact, LogUploadChanged
 from agent.charging.ids import LogKind, UploadStatus
@@ -22,6 +23,7 @@ from agent.charging.ports import Clock, SecurityLog
 from agent.charging.requests import UploadAnswer, UploadLog, UploadVerdict
 from agent.diagnostics.jobs import JobFile, UploadJob
 from agent.errors import StoreError
+from agent.progress import Outcome, Progress, Report, report_nothing
 from agent.transfer import HOPELESS, TransferError, TransferFailure, forget, parse_location, upload
 
 log = logging.getLogger(__name__)
@@ -53,18 +55,25 @@ class Collector(Protocol):
         """All of it or nothing. Raises OSError, StoreError."""
 
 
-class _Progress:
-    """A line in the log for each quarter."""
+class _Moved:
+    """A line in the log for each quarter; whoever watches hears more."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, report: Report) -> None:
         self._name = name
+        self._report = report
         self._told = 0
 
     def __call__(self, done: int, total: int | None) -> None:
+        self._report(Progress(operation(self._name), "uploading", done, total, "B"))
         quarters = 4 * done // total if total else 0
         if quarters > self._told:
             self._told = quarters
             log.info("%s: %d of %d bytes are over", self._name, done, total)
+
+
+def operation(file_name: str) -> str:
+    """The name of an upload for those who watch its progress."""
+    return f"upload of {file_name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +99,15 @@ class Uploads:
         collector: Collector,
         security_log: SecurityLog,
         rules: UploadRules,
+        report: Report = report_nothing,
     ) -> None:
+        """`report` hears how far an upload is."""
         self._station = station
         self._clock = clock
         self._collector = collector
         self._security_log = security_log
         self._rules = rules
+        self._tell_progress = report
         self._file = JobFile(rules.folder)
         self._job: UploadJob | None = None
         """The order that holds; its upload may still be waiting for the older one to end."""
@@ -115,7 +127,7 @@ class Uploads:
                 await asyncio.to_thread(self._file.save, job)
             except OSError as error:
                 log.error("the order to upload a log cannot be stored: %s", error)
-                return UploadAnswer(UploadVerdict.REJECTED, reason="not stored")
+                return UploadAnswer(UploadVerdict.REJECTED, reason=reasons.NOT_STORED)
             older, self._job = self._job, job
             if older is not None:
                 log.warning("the upload of %s is given up for a newer one", older.file_name)
@@ -142,8 +154,13 @@ class Uploads:
                 await self._wanted.wait()
                 self._wanted.clear()
                 await self._tell_of_replaced()
-                if self._job is not None:
-                    await self._work_on(self._job)
+                async with self._turn:
+                    job = self._job
+                    if job is not None:
+                        with suppress(OSError):  # left by an order given up while its file was being made
+                            await asyncio.to_thread(self._file.sweep, job.file_name)
+                if job is not None:
+                    await self._work_on(job)
         finally:
             if self._work is not None:
                 self._work.cancel()
@@ -163,6 +180,9 @@ class Uploads:
         while self._replaced:
             older = self._replaced.pop(0)
             await self._report(older, UploadStatus.ACCEPTED_CANCELED)
+            self._tell_progress(
+                Progress(operation(older.file_name), "given up for a newer one", outcome="failed")
+            )
             await self._forget(older)
 
     async def _work_on(self, job: UploadJob) -> None:
@@ -202,6 +222,7 @@ class Uploads:
             place = parse_location(request.location, rules.protocols())
             path = rules.folder / job.file_name
             if not await asyncio.to_thread(path.exists):
+                self._tell_progress(Progress(operation(job.file_name), "collecting"))
                 await self._collector.write(request.kind, path, period_of(request))
             log.info("uploading %s to %s", job.file_name, place.shown)
             await upload(
@@ -210,7 +231,7 @@ class Uploads:
                 trust=await asyncio.to_thread(rules.trust),
                 known_hosts=rules.known_hosts,
                 protocols=rules.protocols(),
-                on_progress=_Progress(job.file_name),
+                on_progress=_Moved(job.file_name, self._tell_progress),
             )
         except TransferError as error:
             log.warning("the upload of %s failed: %s", job.file_name, error)
@@ -230,6 +251,10 @@ class Uploads:
 
     async def _end(self, job: UploadJob, status: UploadStatus) -> None:
         """Told and forgotten. A power cut in between tells it again rather than not at all."""
+        is_there = status is UploadStatus.UPLOADED
+        outcome: Outcome = "done" if is_there else "failed"
+        words = "uploaded" if is_there else f"not uploaded ({status})"
+        self._tell_progress(Progress(operation(job.file_name), words, outcome=outcome))
         await self._report(job, status)
         async with self._turn:
             if self._job is job:

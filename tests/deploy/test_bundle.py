@@ -64,7 +64,9 @@ def test_an_unpacked_release_satisfies_the_updater(tmp_path: Path) -> None:
 def test_the_lock_holds_everything_that_the_project_asks_for() -> None:
     locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    assert len(wanted(REPOSITORY)) == len(project["dependencies"]) + 1 + len(TOOLS)
+    assert len(wanted(REPOSITORY)) == len(project["dependencies"]) + 2 + len(
+        TOOLS
+    )  # the extras gpio and mqtt
     for requirement in wanted(REPOSITORY):
         name = re.split(r"[<>=!~\[; ]", requirement)[0]
         assert name in locked, f"./deploy.sh lock: {requirement} is new"

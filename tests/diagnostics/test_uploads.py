@@ -15,6 +15,7 @@ from agent.charging.requests import UploadLog, UploadVerdict
 from agent.diagnostics.jobs import JobFile
 from agent.diagnostics.uploads import STATUSES, UploadRules, Uploads
 from agent.errors import StoreFull
+from agent.progress import Progress
 from agent.transfer import PROTOCOLS, TransferFailure
 from tests.helpers.fake_clock import FakeClock
 from tests.helpers.file_servers import HttpFiles
@@ -34,12 +35,13 @@ class Rig:
         self.collected: list[tuple[LogKind, Period]] = []
         self.may_collect = asyncio.Event()
         self.may_collect.set()
+        self.progress: list[Progress] = []
         self.uploads = self.restarted()
 
     def restarted(self) -> Uploads:
         """As a new process would have it."""
         rules = UploadRules(self.folder, "CP001", lambda: PROTOCOLS, lambda: None)
-        self.uploads = Uploads(self, FakeClock(), self, self, rules)
+        self.uploads = Uploads(self, FakeClock(), self, self, rules, self.progress.append)
         return self.uploads
 
     async def report(self, fact: DurableFact) -> None:
@@ -110,6 +112,15 @@ async def test_an_accepted_order_survives_the_power_going_at_once(rig: Rig, file
         await rig.until(lambda: len(rig.told) == 2)
     assert rig.told == [(S.UPLOADING, 1), (S.UPLOADED, 1)]
     assert rig.files() == []
+
+
+@pytest.mark.req("N01.FR.05", "TC_N_34_CS")
+async def test_an_order_for_a_log_without_anything_in_it_is_refused(rig: Rig, files: HttpFiles) -> None:
+    async with rig.running():
+        answer = await rig.uploads.order(UploadLog(LogKind.SECURITY, files.url("got"), request_id=1))
+        assert (answer.verdict, answer.file_name) == (UploadVerdict.REJECTED, None)
+        await asyncio.sleep(60)
+    assert rig.told == []
 
 
 async def test_an_order_that_cannot_be_stored_is_refused(rig: Rig, files: HttpFiles) -> None:
@@ -188,6 +199,16 @@ async def test_an_order_that_comes_while_the_older_is_being_packed_replaces_it(
     assert rig.files() == []
 
 
+async def test_what_a_given_up_order_left_is_removed_with_the_next_one(rig: Rig, files: HttpFiles) -> None:
+    """A file that is being made is finished by its thread, whoever gave up the order meanwhile."""
+    async with rig.running():
+        await rig.uploads.order(order(files.url("first"), 1))
+        await rig.until(lambda: (S.UPLOADED, 1) in rig.told)
+        (rig.folder / "late.tar.gz").write_bytes(b"everything")
+        await rig.uploads.order(order(files.url("second"), 2))
+        await rig.until(lambda: (S.UPLOADED, 2) in rig.told and rig.files() == [])
+
+
 @pytest.mark.req("R16-360")
 async def test_an_order_after_the_end_of_the_older_cancels_nothing(rig: Rig, files: HttpFiles) -> None:
     async with rig.running():
@@ -226,3 +247,21 @@ async def test_credentials_of_the_location_are_in_no_log(
     assert "uploading CP001_diagnostics" in caplog.text
     for secret in ("s3cr3t", "abc123"):
         assert secret not in caplog.text
+
+
+async def test_whoever_watches_sees_an_upload_from_collecting_to_its_end(rig: Rig, files: HttpFiles) -> None:
+    async with rig.running():
+        answer = await rig.uploads.order(order(files.url("got")))
+        await rig.until(lambda: len(rig.told) == 2)
+        await rig.uploads.order(order("gopher://nowhere/"))
+        await rig.until(lambda: len(rig.told) == 4)
+    assert {each.name for each in rig.progress[:-1]} == {f"upload of {answer.file_name}"}
+    stages = [each.stage for each in rig.progress]
+    assert (stages[0], stages[-2], stages[-1]) == (
+        "collecting",
+        "uploaded",
+        "not uploaded (NotSupportedOperation)",
+    )
+    moved = [each for each in rig.progress if each.stage == "uploading"]
+    assert (moved[-1].done, moved[-1].total, moved[-1].unit) == (10, 10, "B")
+    assert [each.outcome for each in rig.progress[-2:]] == ["done", "failed"]

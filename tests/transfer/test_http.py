@@ -150,7 +150,7 @@ async def test_a_file_that_had_arrived_whole_before_the_power_went_is_not_fetche
 
 
 @pytest.mark.req("R16-303")
-@pytest.mark.req("N01.FR.15")
+@pytest.mark.req("L01.FR.08", "L02.FR.05", "N01.FR.15")
 async def test_tls_is_checked_against_the_given_authority(root: Path, tmp_path: Path) -> None:
     async with HttpFiles(root, ca=trustme.CA()) as server:
         await download(server.url("image.bin"), tmp_path / "got", trust=server.trust)
@@ -239,6 +239,7 @@ async def test_a_slow_server_is_not_given_up_while_something_moves(root: Path, t
 
 
 @pytest.mark.req("R16-303")
+@pytest.mark.req("N01.FR.14")
 async def test_put_goes_to_the_location_and_into_a_directory_by_name(root: Path, tmp_path: Path) -> None:
     file = tmp_path / "log of CP001.tar.gz"
     file.write_bytes(IMAGE)
