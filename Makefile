@@ -10,6 +10,9 @@ DEBIAN_PACKAGES := chromium mosquitto
 # More than two cores: a third of the time goes into waiting for real processes.
 JOBS ?= 4
 
+# Bytecode is kept, as an installation keeps it, or every worker and every agent of the tests would compile all anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test lint types imports firmware tests witness bench gpio-test rig docs conformance mutants fuzz format clean
 
@@ -61,7 +64,9 @@ imports: $(STAMP)
 firmware: $(STAMP)  ## compile every firmware file with mpy-cross
 	$(BIN)/python -m tests.helpers.compile_board
 
+# Collected once before, so that the workers find the bytecode of the tests.
 tests: $(STAMP) $(NODE_STAMP) $(DEBIAN_STAMP)
+	@$(BIN)/pytest --collect-only -qq >/dev/null 2>&1 || true
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 witness: $(STAMP)  ## the cases of the compliance tool against the real process, with an independent CSMS

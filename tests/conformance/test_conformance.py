@@ -6,43 +6,50 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.catalogue import Catalogue, Rule, Section, catalogues
-from tests.conformance.markers import collect
+from tests.conformance.markers import Markers, collect
 from tests.conformance.page import ROOT, State, open_rules, rendered, state_of
 
 CATALOGUES = catalogues()
-MARKERS = collect()
+
+
+@pytest.fixture(scope="module")
+def markers() -> Markers:
+    """Reading every test takes seconds: only for the tests that need it."""
+    return collect()
+
+
 by_page = pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda each: each.title)
 
 
 @by_page
-def test_no_required_rule_is_open(catalogue: Catalogue) -> None:
+def test_no_required_rule_is_open(catalogue: Catalogue, markers: Markers) -> None:
     if not catalogue.is_complete:
-        assert f"**Not complete**: {catalogue.incomplete_because}." in rendered(catalogue, MARKERS.tests)
+        assert f"**Not complete**: {catalogue.incomplete_because}." in rendered(catalogue, markers.tests)
         return
-    left = [rule.rule_id for rule in open_rules(catalogue, MARKERS.tests) if rule.level in catalogue.required]
+    left = [rule.rule_id for rule in open_rules(catalogue, markers.tests) if rule.level in catalogue.required]
     assert not left, f"{len(left)} rules have neither test nor reason"
 
 
-def test_every_marker_names_a_known_rule() -> None:
+def test_every_marker_names_a_known_rule(markers: Markers) -> None:
     known = {rule.rule_id for catalogue in CATALOGUES for rule in catalogue.rules}
-    assert not {rule_id: tests for rule_id, tests in MARKERS.tests.items() if rule_id not in known}
+    assert not {rule_id: tests for rule_id, tests in markers.tests.items() if rule_id not in known}
 
 
-def test_every_marker_is_literal_and_belongs_to_a_test() -> None:
-    assert not MARKERS.problems
+def test_every_marker_is_literal_and_belongs_to_a_test(markers: Markers) -> None:
+    assert not markers.problems
 
 
 @by_page
-def test_the_page_is_what_make_conformance_writes(catalogue: Catalogue) -> None:
+def test_the_page_is_what_make_conformance_writes(catalogue: Catalogue, markers: Markers) -> None:
     page = (ROOT / catalogue.page).read_text(encoding="utf-8")
-    is_current = page == rendered(catalogue, MARKERS.tests)
+    is_current = page == rendered(catalogue, markers.tests)
     assert is_current, "run `make conformance`"
 
 
 @by_page
-def test_reasons_are_given_for_known_and_untested_rules_only(catalogue: Catalogue) -> None:
+def test_reasons_are_given_for_known_and_untested_rules_only(catalogue: Catalogue, markers: Markers) -> None:
     assert set(catalogue.reasons) <= {rule.rule_id for rule in catalogue.rules}
-    tested = [rule_id for rule_id in catalogue.reasons if MARKERS.tests.get(rule_id)]
+    tested = [rule_id for rule_id in catalogue.reasons if markers.tests.get(rule_id)]
     assert not tested, f"there is a test, so no reason is needed: {tested}"
     assert all(len(reason) >= 20 and "|" not in reason for reason in catalogue.reasons.values())
 

@@ -5,11 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from tests.helpers.bench import Bench
 from tests.helpers.csms import Csms
-from tests.ocpp.v201.test_schemas import schema_of
+from tests.helpers.official_schemas import assert_official
 
 RECONNECTS = '"OCPPCommCtrlr.RetryBackOffWaitMinimum" = 1\n"OCPPCommCtrlr.RetryBackOffRandomRange" = 0\n'
 TAG1 = {"idToken": "TAG1", "type": "ISO14443"}
@@ -34,7 +32,7 @@ def events(bench: Bench) -> list[dict[str, Any]]:
     """Every TransactionEvent, each as the official schema wants it."""
     told = bench.sent("TransactionEvent")
     for payload in told:
-        jsonschema.validate(payload, schema_of("TransactionEventRequest"))
+        assert_official("TransactionEventRequest", payload)
     return told
 
 

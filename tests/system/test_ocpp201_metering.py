@@ -5,11 +5,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from tests.helpers.bench import Bench
-from tests.ocpp.v201.test_schemas import schema_of
+from tests.helpers.official_schemas import assert_official
 from tests.system.talk201 import (
     back,
     charging,
@@ -33,7 +32,7 @@ def idle(bench: Bench, evse_id: int) -> list[dict[str, Any]]:
     """The MeterValues of an EVSE, each as the official schema wants it."""
     told = bench.sent("MeterValues")
     for payload in told:
-        jsonschema.validate(payload, schema_of("MeterValuesRequest"))
+        assert_official("MeterValuesRequest", payload)
     return [payload for payload in told if payload["evseId"] == evse_id]
 
 

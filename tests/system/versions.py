@@ -7,11 +7,9 @@ Used by `test_both_versions`.
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import jsonschema
-
 from tests.helpers.bench import Bench
 from tests.helpers.csms_calls import Answer
-from tests.ocpp.v201.test_schemas import schema_of
+from tests.helpers.official_schemas import assert_official
 
 REGISTER = "Energy.Active.Import.Register"
 
@@ -156,7 +154,7 @@ class Tongue201:
     def charges(self, bench: Bench) -> list[Charge]:
         found: dict[str, Charge] = {}
         for event in bench.sent("TransactionEvent"):
-            jsonschema.validate(event, schema_of("TransactionEventRequest"))
+            assert_official("TransactionEventRequest", event)
             about = event["transactionInfo"]
             number = about["transactionId"]
             if event["eventType"] == "Started":

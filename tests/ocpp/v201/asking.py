@@ -3,13 +3,11 @@
 import json
 from typing import Any
 
-import jsonschema
-
 from agent.ocpp.codec import decode, encode
 from agent.ocpp.frontend import Ask, Notice, Refuse, Reply, Response
 from agent.ocpp.v201 import FRONT_END
 from tests.helpers.fake_station import FixedView
-from tests.ocpp.v201.test_schemas import schema_of
+from tests.helpers.official_schemas import assert_official
 
 
 def respond(action: str, payload: Any = None, view: FixedView | None = None) -> Response:
@@ -39,7 +37,7 @@ def shown(action: str, response: Response) -> Any:
         return response.category.name
     assert isinstance(response, Reply), response
     payload = json.loads(encode(response.payload))
-    jsonschema.validate(payload, schema_of(f"{action}Response"))
+    assert_official(f"{action}Response", payload)
     return payload
 
 
@@ -48,7 +46,7 @@ def told(notice: Notice, view: FixedView | None = None, reference: str | None = 
     call = FRONT_END.encoders[type(notice)](notice, view or FixedView(), reference)
     assert call is not None
     payload = json.loads(encode(call.payload))
-    jsonschema.validate(payload, schema_of(f"{call.action}Request"))
+    assert_official(f"{call.action}Request", payload)
     return call.action, payload
 
 

@@ -4,11 +4,9 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import ocpp.v201
 import pytest
 
 import agent.ocpp.v201
@@ -18,9 +16,9 @@ from agent.ocpp.v201 import FRONT_END
 from agent.ocpp.v201.data_transfer import DataTransferRequest
 from agent.ocpp.v201.datatypes import CsmsAnswer, CustomData
 from agent.ocpp.v201.remote_control import RequestStartTransactionRequest
+from tests.helpers.official_schemas import SCHEMAS, schema_of
 
-SCHEMAS = Path(ocpp.v201.__file__).parent / "schemas"
-MESSAGES = sorted(path.stem for path in SCHEMAS.glob("*.json"))
+MESSAGES = sorted(path.name.removesuffix(".json") for path in SCHEMAS.iterdir())
 ACTIONS = sorted(name.removesuffix("Request") for name in MESSAGES if name.endswith("Request"))
 
 LENIENT = {
@@ -49,11 +47,6 @@ def payload_structs() -> dict[str, type[msgspec.Struct]]:
 
 
 STRUCTS = payload_structs()
-
-
-def schema_of(name: str) -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads((SCHEMAS / f"{name}.json").read_text())
-    return schema
 
 
 @pytest.mark.req("FR.02", "FR.03")
