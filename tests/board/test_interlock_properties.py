@@ -173,7 +173,7 @@ class _Watcher:
                 self.closed_at = now_ms
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(_STORIES, _PINS)
 @example([("never_closes", True, 1000), ("has_diode", False, 50), ("clear_fault", 524287, 0)], FakePins)
 @example([("phases", 1, 0), ("wait", None, 5000), ("wait", None, 11_000), ("phases", 3, 6500)], AblePins)
